@@ -21,7 +21,7 @@ from sxq.language import statements as st
 from sxq.session import Session, engine, explain, resume, snapshots
 from sxq.session.alteration import GraphAlteration
 from sxq.session.builder import ExplainQuery, start
-from sxq.session.define import define
+from sxq.session.define import alter_by_data, define
 from sxq.session.explain import RunningQuery, require_executor
 from sxq.session.lock import locked
 from sxq.session.predict import predict
@@ -212,6 +212,23 @@ class Connection:
         con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
         """
         return GraphAlteration(self.run, name)
+
+    @locked
+    def alter_graphs(
+        self, name: str, add=None, *, keys: Sequence[Any] | None = None, remove: Sequence[Any] = ()
+    ) -> Table:
+        """ALTER GRAPHS: the next version of a collection, without the graphs `remove`, and then with those of `add`.
+
+        add     graphs as `register_graphs` takes them
+        keys    their keys; where the keys of the collection are numbers, by default the next ones
+        remove  keys of graphs; removed and added under its key, a graph is a changed one
+
+        A row of what was done. Raises what ALTER GRAPHS raises; the message names the graph.
+
+            con.alter_graphs("molecules", remove=[17], add=[data], keys=[17])
+        """
+        self.session.registry.refresh()
+        return alter_by_data(self.session, name, add, keys, remove)
 
     def refresh(self, query_id: int | None = None) -> Table:
         """Bring the answers of a stored query, or of all, to the present version of their graph: REFRESH.

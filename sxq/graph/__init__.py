@@ -27,6 +27,8 @@ The files in reading order:
     table_problems       everything that is wrong in the tables of a graph
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables
+    next_collection      the next version of a collection: graphs added or removed
+    graphs_difference    what differs between two versions of a collection
     saved_npz            graphs and collections into files
     generated            generated graphs with a known ground truth
     distinct             distinct rows of whole numbers

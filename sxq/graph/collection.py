@@ -131,6 +131,10 @@ class GraphSet:
         first = distinct([*pairs, *kinds])[0]
         return np.bincount(owner[real[first]], minlength=len(numbers))
 
+    def edges_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All edges [m] of the graphs `numbers`, and the place in `numbers` of the graph of each."""
+        return ranges(self.edge_ptr, numbers)
+
     def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """A batch of graphs: (nodes [k], edges [m], edge_index [2, m], owner [k]); O(batch).
 

@@ -48,9 +48,9 @@ def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> Graph
     graphs: the first column is the key; `label` (an integer or NULL) and `split` are found by name.
     nodes, edges: the first column is the key of the graph; the others are as in `from_tables`.
     """
-    keys, label, split = _members(*graphs)
-    node_names, own_nodes = _by_graph("NODES", nodes, keys)
-    edge_names, own_edges = _by_graph("EDGES", edges, keys)
+    keys, label, split = members_of(*graphs)
+    node_names, own_nodes = by_graph("NODES", nodes, keys)
+    edge_names, own_edges = by_graph("EDGES", edges, keys)
     members = []
     for key in keys:
         try:
@@ -140,7 +140,7 @@ def _split(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
     return split if known else None
 
 
-def _members(names: Sequence[str], rows: Sequence[Sequence[Any]]):
+def members_of(names: Sequence[str], rows: Sequence[Sequence[Any]]):
     """Keys, labels and splits of the graphs."""
     columns = {name.lower(): [row[i] for row in rows] for i, name in enumerate(names)}
     keys = [row[0] for row in rows]
@@ -176,7 +176,7 @@ def _require_keys(name: str, keys: Sequence[Any]) -> None:
         )
 
 
-def _by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
+def by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
     """The names of a table's columns but the first, and its rows by the first, the key of a graph."""
     names, rows = table
     own = defaultdict(list)

@@ -28,8 +28,8 @@ class Difference:
         """Whether the node at a position of the later version was there in the earlier one."""
         return position < len(self.nodes) and bool(self.nodes[position] == position)
 
-    def affected(self, later: Graph, steps: int) -> np.ndarray:
-        """The nodes [n'] bool of the later version that a touched one can reach in so many steps."""
+    def affected(self, later: Any, steps: int) -> np.ndarray:
+        """The nodes [n'] bool of the later version, a `Graph`, that a touched one can reach in so many steps."""
         if not (self.alike and self.in_order):
             return np.ones(later.num_nodes, bool)
         found = self.touched.copy()
@@ -45,11 +45,11 @@ class Difference:
 def difference(earlier: Graph, later: Graph) -> Difference:
     """What differs between two versions of a graph."""
     nodes = _same_nodes(earlier, later)
-    alike = _alike(earlier, later)
-    edges = _same_edges(earlier, later, nodes) if alike else np.full(earlier.num_edges, GONE)
+    same = alike(earlier, later)
+    edges = _same_edges(earlier, later, nodes) if same else np.full(earlier.num_edges, GONE)
     touched = np.ones(later.num_nodes, bool)
     both = nodes != GONE
-    if alike:
+    if same:
         touched[nodes[both]] = _other_rows(earlier, later, np.flatnonzero(both), nodes[both])
         for heads in (
             nodes[earlier.edge_index[1, edges == GONE]],
@@ -61,7 +61,7 @@ def difference(earlier: Graph, later: Graph) -> Difference:
         edges=edges,
         touched=touched,
         in_order=all((np.diff(kept[kept != GONE]) > 0).all() for kept in (nodes, edges)),
-        alike=alike,
+        alike=same,
     )
 
 
@@ -79,8 +79,8 @@ def _same_nodes(earlier: Graph, later: Graph) -> np.ndarray:
     return np.array([place.get(earlier.name(position), GONE) for position in range(n)], np.int64)
 
 
-def _alike(earlier: Graph, later: Graph) -> bool:
-    """Whether both versions have the same columns for models, in the same types, and the same kind of units."""
+def alike(earlier: Graph, later: Graph) -> bool:
+    """Whether two versions have the same columns for models, in the same types, and the same kind of units."""
     return bool(
         earlier.undirected == later.undirected
         and _shape(earlier) == _shape(later)

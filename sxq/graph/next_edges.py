@@ -3,7 +3,7 @@
 Both are for a graph without types. `next_typed.py` says for edges of one type which these are and where ends are found.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import Graph, rows_of
 from sxq.graph.edge_texts import EdgeTexts, number_texts, sql_type
-from sxq.graph.encoding import EncodedColumn
+from sxq.graph.encoding import LISTS, EncodedColumn
 from sxq.graph.keys import shown
 from sxq.graph.next_columns import (
     Columns,
@@ -256,6 +256,36 @@ def _edge_columns(graph: Graph) -> list[str]:
 def _scaling(graph: Graph) -> dict[str, EncodedColumn]:
     """How columns of the graph's edges are scaled, by name."""
     return {} if graph.encoding is None else graph.encoding.scaling()
+
+
+def names_by_order(
+    what: str, numbers: Mapping[str, Sequence[Any]], width: int, scaling: Iterable[str]
+) -> list[str] | None:
+    """The names of the columns of edge_attr, by the columns of a table; None: it has them as one list, or none.
+
+    A graph with types and a collection keep no names of these columns, which stand in the order of CREATE GRAPH.
+    """
+    if "edge_attr" in map(str.lower, numbers) or not numbers and what == "REMOVE EDGES":
+        return None
+    by_lower = {name.lower(): name for name in scaling}
+    found = []
+    for column, values in numbers.items():
+        first = next(value for value in values if value is not None)
+        count = len(first) if isinstance(first, LISTS) else 1
+        name = by_lower.get(column.lower(), column)
+        found += [f"{name}[{i}]" for i in range(count)] if count > 1 else [name]
+    if len(found) != width:
+        counted = f"{len(found)} number{'s' * (len(found) != 1)} for each edge ({', '.join(found) or 'none'})"
+        raise GraphError(
+            f"{what} has {counted}, expected {width}: SELECT the numeric columns in the order in which the graph was made "
+            "from them"
+        )
+    order = [name for name, _, _ in groups(found) if name in by_lower.values()]
+    if order != list(scaling):
+        raise GraphError(
+            f"{what} has the columns {', '.join(order)}, expected {', '.join(scaling)}, in this order"
+        )
+    return found
 
 
 def _scaled_texts(graph: Graph, given: Columns) -> dict[str, list[str | None]]:

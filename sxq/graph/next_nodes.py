@@ -126,24 +126,29 @@ def _without(graph: Graph, gone: np.ndarray) -> Graph:
     place[stay] = np.arange(len(stay))
     moved = place[graph.edge_index]
     edges = np.flatnonzero((moved >= 0).all(axis=0))
+    return part_of(graph, stay, edges, moved[:, edges])
+
+
+def part_of(graph: Graph, nodes: np.ndarray, edges: np.ndarray, edge_index: np.ndarray) -> Graph:
+    """Some nodes of a graph, and some edges, whose ends `edge_index` gives among these nodes."""
     columns = graph.columns()
     types = graph.types
     of_nodes = ("x", "y", "split")
     of_edges = ("edge_weight", "edge_attr", "edge_truth")
-    given = {name: columns[name][stay] for name in of_nodes if columns[name] is not None}
+    given = {name: columns[name][nodes] for name in of_nodes if columns[name] is not None}
     given |= {name: columns[name][edges] for name in of_edges if columns[name] is not None}
     if types is not None:
-        given["types"] = replace(types, of_node=types.of_node[stay], of_edge=types.of_edge[edges])
+        given["types"] = replace(types, of_node=types.of_node[nodes], of_edge=types.of_edge[edges])
     return Graph(
         **{
             **columns,
             **given,
-            "edge_index": moved[:, edges],
-            "keys": None if graph.keys is None else [graph.keys[i] for i in stay.tolist()],
-            "node_inputs": {name: array[stay] for name, array in graph.node_inputs.items()},
+            "edge_index": edge_index,
+            "keys": None if graph.keys is None else [graph.keys[i] for i in nodes.tolist()],
+            "node_inputs": {name: array[nodes] for name, array in graph.node_inputs.items()},
             "edge_inputs": {name: array[edges] for name, array in graph.edge_inputs.items()},
             "attributes": {
-                name: [values[i] for i in stay.tolist()]
+                name: [values[i] for i in nodes.tolist()]
                 for name, values in graph.attributes.items()
             },
             "edge_attributes": {
@@ -272,7 +277,7 @@ def _attributes(
         if name in known:
             continue
         values = take("ADD NODES", given, name)
-        _require_kind(name, held, values, keys)
+        require_kind(name, held, values, keys)
         found[name] = values
     own = [name for name, _, _ in groups(graph.feature_names or ("x",))]
     if graph.encoding is not None:
@@ -281,7 +286,7 @@ def _attributes(
     return found
 
 
-def _require_kind(
+def require_kind(
     name: str, held: Sequence[Any], values: Sequence[Any], keys: Sequence[Any]
 ) -> None:
     """Raise GraphError for an attribute of another kind than those that the graph has."""

@@ -5,16 +5,15 @@ apply as they are. What they make of a table is put back: behind what there is o
 A column that only other types have may be given, and is empty for this one otherwise.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from sxq.errors import GraphError
 from sxq.graph.csr import Graph
-from sxq.graph.encoding import LISTS, EncodedColumn, Encoding
+from sxq.graph.encoding import EncodedColumn, Encoding
 from sxq.graph.next_columns import groups
 from sxq.graph.next_edges import (
     ENDS,
@@ -23,6 +22,7 @@ from sxq.graph.next_edges import (
     find_edges,
     held,
     lacking,
+    names_by_order,
     read_edges,
     with_edges,
     without_edges,
@@ -225,7 +225,7 @@ def _edges_of(graph: Graph, number: int, what: str, table: SqlRows) -> Graph:
         own_numbers = {
             column: given[column] for column in given if column in numbers and column not in others
         }
-        edge_names = _edge_names(what, own_numbers, width, scaling)
+        edge_names = names_by_order(what, own_numbers, width, scaling)
     return Graph(
         graph.edge_index[:, own],
         np.zeros((graph.num_nodes, 0), np.float32),
@@ -246,36 +246,6 @@ def _scaling(graph: Graph, edge_type: EdgeType) -> dict[str, EncodedColumn]:
     for kind in (edge_type, mirror_of(edge_type)):
         found = found or graph.encoding.scaling(shown_type(kind))
     return {name: replace(column, name=name) for name, column in found.items()}
-
-
-def _edge_names(
-    what: str, numbers: Mapping[str, Sequence[Any]], width: int, scaling: Iterable[str]
-) -> list[str] | None:
-    """The names of the columns of edge_attr, by the columns of a table; None: it has them as one list, or none.
-
-    A graph with types keeps no names of these columns: they stand in the order of CREATE GRAPH.
-    """
-    if "edge_attr" in map(str.lower, numbers) or not numbers and what == "REMOVE EDGES":
-        return None
-    by_lower = {name.lower(): name for name in scaling}
-    found = []
-    for column, values in numbers.items():
-        first = next(value for value in values if value is not None)
-        count = len(first) if isinstance(first, LISTS) else 1
-        name = by_lower.get(column.lower(), column)
-        found += [f"{name}[{i}]" for i in range(count)] if count > 1 else [name]
-    if len(found) != width:
-        counted = f"{len(found)} number{'s' * (len(found) != 1)} for each edge ({', '.join(found) or 'none'})"
-        raise GraphError(
-            f"{what} has {counted}, expected {width}: SELECT the numeric columns in the order in which the graph was made "
-            "from them"
-        )
-    order = [name for name, _, _ in groups(found) if name in by_lower.values()]
-    if order != list(scaling):
-        raise GraphError(
-            f"{what} has the columns {', '.join(order)}, expected {', '.join(scaling)}, in this order"
-        )
-    return found
 
 
 def _widened(graph: Graph, number: int, new: NewEdges) -> NewEdges:

@@ -106,7 +106,7 @@ def transfer(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Mod
     return on_whole(found, graph, memory)
 
 
-def follow(model: Model, graph: Graph, memory: int = MEMORY) -> Model:
+def follow(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Model:
     """A model on the next version of its graph: what it is stays, its depth and halo are found there.
 
     On a small graph a model may have looked less deep than it does on a larger one. Never is it less deep.

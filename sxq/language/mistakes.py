@@ -54,7 +54,7 @@ def unexpected(piece: Piece, position: int, expected: list[str]) -> ParseError:
 _KINDS = ("GRAPH", "GRAPHS", "MODEL", "REFINE")
 _SECOND = {  # the words of ours that may follow a first word that is also SQL's
     "CREATE": _KINDS,
-    "ALTER": ("GRAPH",),
+    "ALTER": ("GRAPH", "GRAPHS"),
     "DROP": (*_KINDS, "QUERY"),
     "DESCRIBE": ("GRAPH", "MODEL"),
     "SHOW": ("GRAPHS", "MODELS", "MEASURES", "GENERATORS", "QUERIES", "SETTINGS"),

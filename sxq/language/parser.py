@@ -277,6 +277,11 @@ class _Statements(Transformer):
         return ast.GraphChange(what, query, of)
 
     changed_edges = of_edge_type
+    added_graphs = ast.AddedGraphs
+    removed_graphs = ast.RemovedGraphs
+
+    def alter_graphs(self, name, *changes):
+        return ast.AlterGraphs(name, changes)
 
     def node_change(self, *words):
         return " ".join(words).upper()

@@ -68,7 +68,7 @@ def is_sxq(text: str) -> bool:
             *_,
         ]:
             return True
-        case ["ALTER", "GRAPH", *rest]:
+        case ["ALTER", "GRAPH" | "GRAPHS", *rest]:
             return rest[:1] != ["."]
         case ["EXPLAIN", *rest]:
             return not rest or rest[0] not in DUCKDB_EXPLAINS

@@ -228,6 +228,30 @@ class AlterGraph:
 
 
 @dataclass(frozen=True)
+class AddedGraphs:
+    """ADD GRAPHS (SELECT ...) NODES (SELECT ...) EDGES (SELECT ...)."""
+
+    graphs: Subquery
+    nodes: Subquery
+    edges: Subquery
+
+
+@dataclass(frozen=True)
+class RemovedGraphs:
+    """REMOVE GRAPHS (SELECT ...)."""
+
+    graphs: Subquery  # of their keys
+
+
+@dataclass(frozen=True)
+class AlterGraphs:
+    """ALTER GRAPHS name change, ...: the next version of a collection."""
+
+    name: str
+    changes: tuple[AddedGraphs | RemovedGraphs, ...]  # in the order in which they are made
+
+
+@dataclass(frozen=True)
 class GraphsQuerySource:
     """FROM GRAPHS (SELECT ...) NODES (SELECT ...) EDGES (SELECT ...)."""
 
@@ -339,6 +363,7 @@ Statement = (
     | Predict
     | CreateGraph
     | AlterGraph
+    | AlterGraphs
     | CreateGraphs
     | CreateModel
     | TrainModel

@@ -1,16 +1,17 @@
-"""ALTER GRAPH: the next version of a graph, and the models that follow to it."""
+"""ALTER GRAPH and ALTER GRAPHS: the next version of a graph or of a collection, and the models that follow to it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sxq.errors import InvalidValue
+from sxq.errors import GraphError, InvalidValue
 from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.key_texts import kind_of
+from sxq.graph.next_collection import graphs_like, with_graphs, without_graphs
 from sxq.graph.next_version import changed, meant
 from sxq.language import statements as st
-from sxq.session import key_tables
+from sxq.session import engine, key_tables
 from sxq.session.context import Session
-from sxq.session.registered_graphs import known
 from sxq.values.result import Table
 
 
@@ -20,13 +21,7 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
     Raises GraphError for rows that do not fit the graph, UnknownName, InvalidValue, StoreError, TransactionOpen.
     """
     session.store.require_writable("ALTER GRAPH")
-    registry = session.registry
-    before = known("graph", statement.name, registry.graphs)
-    if isinstance(before, GraphSet):
-        raise InvalidValue(
-            f"{statement.name!r} is a collection of {len(before)} graphs: ALTER GRAPH is for a single graph; make it "
-            f"anew by CREATE OR REPLACE GRAPHS {statement.name}"
-        )
+    before = session.registry.graphs.of_kind("graph", statement.name)
     after = _in_memory(session, statement.name, before)
     counts = dict.fromkeys(("nodes_added", "nodes_removed", "edges_added", "edges_removed"), 0)
     for change in statement.changes:
@@ -35,17 +30,63 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
         done = "removed" if change.what.startswith("REMOVE") else "added"
         counts[f"nodes_{done}"] += abs(after.num_nodes - last.num_nodes)
         counts[f"edges_{done}"] += abs(after.num_edges - last.num_edges)
+    return _next_version(session, "graph", statement.name, (before, after), counts)
+
+
+def alter_graphs(session: Session, statement: st.AlterGraphs) -> Table:
+    """Change a collection and store its next version, all changes or none; a row of what was done.
+
+    Raises GraphError for graphs that do not fit the others, and what `alter_graph` raises.
+    """
+    session.store.require_writable("ALTER GRAPHS")
+    before = session.registry.graphs.of_kind("graphs", statement.name)
+    after = before
+    counts = dict.fromkeys(("graphs_added", "graphs_removed"), 0)
+    for change in statement.changes:
+        last = after
+        if isinstance(change, st.AddedGraphs):
+            after = with_graphs(last, _read(session, last, change))
+        else:
+            after = without_graphs(last, _keys(session, last, change.graphs))
+        done = "added" if isinstance(change, st.AddedGraphs) else "removed"
+        counts[f"graphs_{done}"] += abs(len(after) - len(last))
+    return _next_version(session, "graphs", statement.name, (before, after), counts)
+
+
+def alter_by_data(
+    session: Session, name: str, add: Any, keys: Sequence[Any] | None, remove: Sequence[Any]
+) -> Table:
+    """ALTER GRAPHS of Python: graphs removed by key, then those of a container of `Data` added."""
+    session.store.require_writable("ALTER GRAPHS")
+    before = session.registry.graphs.of_kind("graphs", name)
+    after = without_graphs(before, list(remove)) if len(remove) else before
+    counts = {"graphs_added": 0, "graphs_removed": len(before) - len(after)}
+    if add is None and keys is not None:
+        raise InvalidValue("keys= are those of the graphs of add=, which is not given")
+    if add is not None:
+        new = add if isinstance(add, GraphSet) else engine.models().graphs_from_data(add)
+        after = with_graphs(after, new, keys)
+        counts["graphs_added"] = len(new)
+    return _next_version(session, "graphs", name, (before, after), counts)
+
+
+def _next_version(
+    session: Session, kind: str, name: str, versions: tuple[Any, Any], counts: Mapping[str, int]
+) -> Table:
+    """Store the later one of two versions, unless they are the same, and say what was done."""
+    before, after = versions
     followed: list[str] = []
     notes: list[str] = []
     if after.content_hash == before.content_hash:
         notes.append("nothing changed, so the version is the same")
     else:
-        followed, notes = registry.alter_graph(statement.name, after, session.say)
-    (row,) = (row for row in session.store.graphs() if row.name == statement.name)
+        followed, notes = session.registry.alter_graph(name, after, session.say)
+    (row,) = (row for row in session.store.graphs() if row.name == name)
     facts: dict[str, Any] = {
-        "graph": statement.name,
+        kind: name,
         "version": row.version,
         **counts,
+        **({"num_graphs": len(after)} if kind == "graphs" else {}),
         "nodes": after.num_nodes,
         "edges": after.num_edges,
         "undirected": after.undirected,
@@ -53,6 +94,29 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
         "notes": "; ".join(notes),
     }
     return Table(list(facts), [tuple(facts.values())])
+
+
+def _keys(session: Session, graphs: GraphSet, query: st.Subquery) -> list[Any]:
+    """The keys of REMOVE GRAPHS."""
+    table = key_tables.fetch(session, query, "REMOVE GRAPHS", [kind_of(graphs.keys)])
+    if len(table.columns) != 1:
+        raise GraphError(
+            f"REMOVE GRAPHS has {len(table.columns)} columns ({', '.join(table.columns)}), expected one, the keys of the "
+            "graphs"
+        )
+    return [key for (key,) in table.rows]
+
+
+def _read(session: Session, graphs: GraphSet, change: st.AddedGraphs) -> GraphSet:
+    """The graphs of ADD GRAPHS."""
+    graph, node = kind_of(graphs.keys), kind_of(graphs.node_keys)
+    given = (
+        ("GRAPHS", change.graphs, [graph]),
+        ("NODES", change.nodes, [graph, node]),
+        ("EDGES", change.edges, [graph, node, node]),
+    )
+    tables = [key_tables.fetch(session, query, what, known) for what, query, known in given]
+    return graphs_like(graphs, *((table.columns, table.rows) for table in tables))
 
 
 def _in_memory(session: Session, name: str, graph: Graph) -> Graph:

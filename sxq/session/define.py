@@ -198,6 +198,21 @@ def _alter_graph(session: Session, statement: st.AlterGraph) -> Table:
     return alter_graph(session, statement)
 
 
+def _alter_graphs(session: Session, statement: st.AlterGraphs) -> Table:
+    from sxq.session.alter import alter_graphs
+
+    return alter_graphs(session, statement)
+
+
+def alter_by_data(
+    session: Session, name: str, add: Any, keys: Sequence[Any] | None, remove: Sequence[Any]
+) -> Table:
+    """ALTER GRAPHS with graphs of Python."""
+    from sxq.session import alter
+
+    return alter.alter_by_data(session, name, add, keys, remove)
+
+
 def set_option(session: Session, statement: st.SetOption) -> Table:
     parse_setting(statement.name, statement.value)
     require_setting(session.store.access, statement.name, statement.value)
@@ -468,6 +483,7 @@ def _text(what: str, value: Any) -> str:
 VERBS: dict[type, Callable[[Session, Any], Table]] = {
     st.CreateGraph: create_graph,
     st.AlterGraph: _alter_graph,
+    st.AlterGraphs: _alter_graphs,
     st.CreateGraphs: create_graphs,
     st.CreateModel: create_model,
     st.TrainModel: train_model,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import InvalidValue, NodeNotFound
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
 from sxq.session import resume
 from sxq.session.context import Session
@@ -46,7 +46,11 @@ def same_model(
 
 
 def on_present_version(
-    source: StoredQuery, asked: st.Explain, present: Sequence[Any], graph: Graph, name: str
+    source: StoredQuery,
+    asked: st.Explain,
+    present: Sequence[Any],
+    graph: Graph | GraphSet,
+    name: str,
 ) -> st.Explain:
     """The statement with the targets that are there; raises InvalidValue for INCLUDE of what is gone.
 
@@ -54,9 +58,10 @@ def on_present_version(
     graph    the present version, and its name
     """
     if not present:
-        raise InvalidValue(f"none of its targets is in graph {name!r} any more")
+        whole = "collection" if isinstance(graph, GraphSet) else "graph"
+        raise InvalidValue(f"none of its targets is in {whole} {name!r} any more")
     given = resume.restrictions(source, asked.over)
-    if asked.over == "edges":
+    if asked.over == "edges" and isinstance(graph, Graph):  # of a collection each graph has edges
         given["exclude"] = tuple(edge for edge in given["exclude"] if _has_edge(graph, edge))
         gone = [edge for edge in given["include"] if not _has_edge(graph, edge)]
         if gone:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sxq.errors import Error, InvalidValue
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.graph.difference import Difference, difference
+from sxq.graph.graphs_difference import graphs_difference
 from sxq.language import statements as st
 from sxq.session.context import Session
 from sxq.session.refreshing import Refreshing
@@ -119,13 +120,23 @@ def _difference(
     if pair not in known:
         graphs = session.registry.graphs
         earlier, later = (graphs.stored(number) for number in pair)
-        if not (isinstance(earlier, Graph) and isinstance(later, Graph)):
-            raise InvalidValue(
-                f"query {query.query_id} explains graphs of collection {query.graph!r}: REFRESH is for the nodes "
-                "and links of one graph; explain them anew"
-            )
-        known[pair] = difference(earlier, later)
+        known[pair] = _compared(query, earlier, later)
     return known[pair]
+
+
+def _compared(
+    query: QueryVersion, earlier: Graph | GraphSet, later: Graph | GraphSet
+) -> Difference:
+    """What differs between two versions; raises InvalidValue if only one of them is a collection."""
+    if isinstance(earlier, GraphSet) and isinstance(later, GraphSet):
+        return graphs_difference(earlier, later)
+    if isinstance(earlier, GraphSet) or isinstance(later, GraphSet):
+        kinds = ["a collection" if isinstance(g, GraphSet) else "a graph" for g in (earlier, later)]
+        raise InvalidValue(
+            f"query {query.query_id} explains targets of {kinds[0]}, and {query.graph!r} is {kinds[1]} now; explain them "
+            "anew"
+        )
+    return difference(earlier, later)
 
 
 def _row(query: QueryVersion, work: Refreshing | None, note: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import Error
-from sxq.graph import Graph, LinkKey
+from sxq.graph import GraphSet, LinkKey
 from sxq.graph.difference import GONE, Difference
 from sxq.planning.nodes import Choose, FieldScan, Rank
 from sxq.session import commits, engine, explain
@@ -63,12 +63,10 @@ class Refreshing:
         self._left = np.ones(len(self._keys), bool)
         with session.settings.held(settings):
             self._named = same_model(session, asked, self._source, version)
-            graph = session.registry.graphs[self._named.graph]
-            assert isinstance(graph, Graph), "collections are not refreshed"
-            self._graph = graph
+            self._graph = session.registry.graphs[self._named.graph]
             present = [self._keys[ordinal] for ordinal in self._present]
             name = version.graph
-            self._asked = on_present_version(self._source, asked, present, graph, name)
+            self._asked = on_present_version(self._source, asked, present, self._graph, name)
 
     @property
     def targets(self) -> int:
@@ -195,12 +193,16 @@ class Refreshing:
 
     def _gone(self, ordinal: int) -> TargetReport:
         key = self._keys[ordinal]
-        where = f"version {self._version.current_version} of graph {self._version.graph!r}"
+        of_graphs = isinstance(self._graph, GraphSet)
+        target = "the graph" if of_graphs else "the node"
+        target = "an end of the link" if isinstance(key, LinkKey) else target
+        whole = "collection" if of_graphs else "graph"
+        where = f"version {self._version.current_version} of {whole} {self._version.graph!r}"
         return TargetReport(
             target=key,
             ordinal=ordinal,
             status="failed",
-            note=f"{'an end of the link' if isinstance(key, LinkKey) else 'the node'} is not in {where}",
+            note=f"{target} is not in {where}",
             refreshed="gone",
         )
 
@@ -334,4 +336,8 @@ class Refreshing:
     def _numbers(self, member: StoredExplanation) -> np.ndarray:
         """The edges of an explanation in the new version; all are known by number (`_all_there`)."""
         known = [worth.edge for worth in member.worths if worth.edge is not None]
-        return self._differ.edges[known]
+        first = 0
+        if isinstance(self._graph, GraphSet):
+            # Edges are numbered through all graphs of a collection, those of a field from 0.
+            first = int(self._graph.edge_ptr[self._graph.position(member.target)])
+        return self._differ.edges[known] - first

@@ -84,7 +84,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self._held[name] = graph, graph_id
         self._renewed(name)
 
-    def altered(self, name: str, graph: Graph, graph_id: int) -> None:
+    def altered(self, name: str, graph: Graph | GraphSet, graph_id: int) -> None:
         """Keep the next version of a graph, which is stored, in the place of the one before."""
         self._held[name] = graph, graph_id
         self._renewed(name)

@@ -99,7 +99,7 @@ class Follower:
     model: Any  # ready on the new version; None of a module whose code is not here
 
 
-def _unpredicted(name: str, model: Any, graph: Graph) -> list[str]:
+def _unpredicted(name: str, model: Any, graph: Graph | GraphSet) -> list[str]:
     """A remark on labels that are no class of a model."""
     if model is None or model.separate or model.pairs is not None or graph.y is None:
         return []
@@ -110,7 +110,8 @@ def _unpredicted(name: str, model: Any, graph: Graph) -> list[str]:
     if not len(strange):
         return []
     labels = ", ".join(map(str, strange.tolist()))
-    nodes = f"{counts.sum():,} node{'s' * bool(counts.sum() > 1)}"
+    noun = "graph" if isinstance(graph, GraphSet) else "node"
+    nodes = f"{counts.sum():,} {noun}{'s' * bool(counts.sum() > 1)}"
     return [
         f"label{'s' * (len(strange) > 1)} {labels} of {nodes}: model {name} predicts only the classes 0 to "
         f"{model.num_classes - 1}; TRAIN it again to add classes"
@@ -257,7 +258,7 @@ class RegisteredModels:
         return model
 
     def followers(
-        self, graph_name: str, graph: Graph, say: Callable[[str], None]
+        self, graph_name: str, graph: Graph | GraphSet, say: Callable[[str], None]
     ) -> tuple[list[Follower], list[str]]:
         """The models of a graph, on its next version, and remarks on those that cannot run on it."""
         found = []
@@ -287,7 +288,9 @@ class RegisteredModels:
                 own = (follower.model, ids[name], graph, follower.row["spec"])
                 self._held[name] = RegisteredModel(*own, follower.row["content_hash"])
 
-    def _followed(self, row: ModelRow, held: RegisteredModel | None, graph: Graph) -> Any:
+    def _followed(
+        self, row: ModelRow, held: RegisteredModel | None, graph: Graph | GraphSet
+    ) -> Any:
         """A model on the next version of its graph; None of a module whose code is not here."""
         if held is None and row.weights is None:
             return None

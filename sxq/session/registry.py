@@ -8,7 +8,7 @@ from typing import Any
 
 from sxq.errors import NameTaken
 from sxq.generators.catalog import DEFAULT, GENERATORS, GeneratorEntry
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 from sxq.session.learned import LearnedInputs
@@ -37,14 +37,15 @@ class Registry:
         self.models.refresh(ids["models"])
 
     def alter_graph(
-        self, name: str, graph: Graph, say: Callable[[str], None]
+        self, name: str, graph: Graph | GraphSet, say: Callable[[str], None]
     ) -> tuple[list[str], list[str]]:
-        """Store the next version of a graph; the models that follow to it, and remarks on those that do not.
+        """Store the next version of a graph or a collection; the models that follow to it, and remarks on those that do not.
 
         Raises StoreError, TransactionOpen; then nothing has changed.
         """
-        if isinstance(self.graphs[name], DiskGraph):
-            return self._alter_on_disk(name, graph, say)
+        before = self.graphs[name]
+        if isinstance(graph, Graph) and isinstance(before, DiskGraph):
+            return self._alter_on_disk(name, graph, before, say)
         followers, notes = self.models.followers(name, graph, say)
         graph_id, ids = self._store.alter_graph(
             name,
@@ -58,7 +59,7 @@ class Registry:
         return [follower.row["name"] for follower in followers], notes
 
     def _alter_on_disk(
-        self, name: str, graph: Graph, say: Callable[[str], None]
+        self, name: str, graph: Graph, before: DiskGraph, say: Callable[[str], None]
     ) -> tuple[list[str], list[str]]:
         """The same for a graph in a folder: the next version gets one, too, with the outputs of the models."""
         followers: list[Follower] = []
@@ -70,7 +71,9 @@ class Registry:
             notes.extend(said)
             return [follower.row for follower in found]
 
-        graph_id, ids, mapped = self._store.alter_graph_on_disk(name, graph.columns(), follow)
+        columns = graph.columns()
+        folder = before.folder
+        graph_id, ids, mapped = self._store.alter_graph_on_disk(name, columns, folder, follow)
         self.graphs.altered(name, mapped, graph_id)
         self.models.altered(name, followers, ids)
         return [follower.row["name"] for follower in followers], notes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
-from sxq.graph import Graph, LinkKey
+from sxq.graph import Graph, GraphSet, LinkKey, whole
 from sxq.graph.difference import GONE, Difference
 from sxq.language import statements as st
 from sxq.planning.nodes import FieldScan
@@ -34,7 +34,7 @@ class Sorted:
 class Sorter:
     """Compares stored targets with the present version of their graph."""
 
-    graph: Graph  # the present version
+    graph: Graph | GraphSet  # the present version
     model: Any  # on it
     differ: Difference
     scan: FieldScan  # of the statement on it
@@ -60,9 +60,8 @@ class Sorter:
             return "searched"
         if self._unchanged(there) and self._still(target):
             return "carried"
-        if self.measurable and self._all_there(page.members(target.ordinal)):
-            return "measured"
-        return "searched"
+        known = self.measurable and self._all_there(page.members(target.ordinal))
+        return "measured" if known and self._in_one_part(there) else "searched"
 
     def _unchanged(self, there: list[int]) -> bool:
         """Whether no node or edge that matters to a target changed, nor what is drawn at random for it."""
@@ -78,7 +77,8 @@ class Sorter:
         """Whether the model says of a target what is stored: a guard where the field did not change."""
         model = self.model
         columns = target.columns
-        if columns["hops"] != model.hops:
+        of_graphs = isinstance(self.graph, GraphSet)  # their hops are layers of their own
+        if columns["hops"] != model.hops and not of_graphs:
             return False
         if model.links:
             return True
@@ -100,16 +100,23 @@ class Sorter:
         there = bool(edges) and len(known) == len(edges)
         return there and bool((self.differ.edges[known] != GONE).all())
 
+    def _in_one_part(self, there: list[int]) -> bool:
+        """Whether the edges of a graph of a collection hang together: then its search begins with all of them."""
+        if isinstance(self.graph, Graph):
+            return True
+        field = whole(self.graph.member(there[0]), directed=True)
+        return bool(field.component(np.ones((1, field.num_units), bool)).all())
+
 
 def can_measure(asked: st.Explain, rule: str) -> bool:
     """Whether explanations of a statement can be measured without a search; `rule` is that of its answer."""
-    plain = asked.kind == "node" and asked.over == "edges" and not asked.smallest
+    plain = asked.kind in ("node", "graph") and asked.over == "edges" and not asked.smallest
     free = not (asked.include or asked.exclude or asked.anywhere)
     return plain and free and rule in ENOUGH
 
 
-def positions(graph: Graph, key: Any) -> list[int] | None:
-    """The positions of a node, or of both ends of a link; None if it is gone."""
+def positions(graph: Graph | GraphSet, key: Any) -> list[int] | None:
+    """The position of a node or of a graph, or those of both ends of a link; None if it is gone."""
     ends = key if isinstance(key, LinkKey) else (key,)
     try:
         return [graph.position(end) for end in ends]

@@ -38,8 +38,12 @@ def beside(path: str | None) -> Path:
 
 
 @contextmanager
-def written(path: str | None, name: str, columns: Mapping[str, Any]) -> Iterator[DiskGraph]:
+def written(
+    path: str | None, name: str, columns: Mapping[str, Any], earlier: Path | None = None
+) -> Iterator[DiskGraph]:
     """A new folder with a graph, marked unfinished; it is removed if what follows fails.
+
+    earlier  the folder of the version before, with which it shares the files that are the same
 
     Raises StoreError if there is no room for it, GraphError.
     """
@@ -47,7 +51,7 @@ def written(path: str | None, name: str, columns: Mapping[str, Any]) -> Iterator
     try:
         own.mkdir(parents=True)
         (own / MARK).write_text(name, encoding="utf-8")
-        yield write(own / "graph", columns)
+        yield write(own / "graph", columns, earlier)
     except OSError as error:
         raise _no_room(own, error) from error
     finally:
@@ -165,12 +169,26 @@ def tidy(path: str, known: Mapping[str, int]) -> list[str]:
 
 
 def copy(path: str, target: Path, names: Sequence[str]) -> None:
-    """Copy the folders of graphs for a copy of the database at `target`, all or none; raises OSError."""
+    """Copy the folders of graphs for a copy of the database at `target`, all or none; raises OSError.
+
+    Files that versions share are copied once, where the file system has hard links.
+    """
     done: list[Path] = []
+    copied: dict[tuple[int, int], str] = {}
+
+    def copy_once(source: str, target: str) -> str:
+        about = os.stat(source)
+        first = copied.setdefault((about.st_dev, about.st_ino), target)
+        if first != target:
+            with suppress(OSError):
+                os.link(first, target)
+                return target
+        return shutil.copy2(source, target)
+
     try:
         for name in names:
             done.append(beside(str(target)) / name)
-            shutil.copytree(beside(path) / name, done[-1])
+            shutil.copytree(beside(path) / name, done[-1], copy_function=copy_once)
     except FileExistsError:
         raise
     except BaseException:

@@ -354,12 +354,13 @@ class Store:
         undirected: bool,
         models: Sequence[Mapping[str, Any]],
     ) -> tuple[int, dict[str, int]]:
-        """Store the next version of graph `name`, and the models that follow to it; their ids, all or none.
+        """Store the next version of a graph or a collection, and the models that follow to it; their ids, all or none.
 
         models  the arguments of `save_model` for each, by name; not graph_id and replace
         """
+        save = collection_rows.save if "union" in columns else graph_rows.save
         with self._lock, self._deleting("ALTER GRAPH") as cursor:
-            graph_id = graph_rows.save(
+            graph_id = save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=True
             )
             ids = {
@@ -373,14 +374,16 @@ class Store:
         self,
         name: str,
         columns: Mapping[str, Any],
+        earlier: Path,
         follow: Callable[[DiskGraph], Sequence[Mapping[str, Any]]],
     ) -> tuple[int, dict[str, int], DiskGraph]:
         """`alter_graph` of a graph on disk, and the next version itself.
 
-        follow  given that version, the models that follow to it
+        earlier  the folder of the version before
+        follow   given the next one, the models that follow to it
         """
         self.require_writable("ALTER GRAPH")
-        with graph_folders.written(self._file, name, columns) as graph:
+        with graph_folders.written(self._file, name, columns, earlier) as graph:
             models = follow(graph)
             folders: list[Path] = []
             try:

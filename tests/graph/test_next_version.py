@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from sxq.errors import GraphError
+from sxq.graph.collection import GraphSet
 from sxq.graph.csr import Graph
+from sxq.graph.next_collection import with_graphs, without_graphs
 from sxq.graph.next_version import changed, meant
 from sxq.graph.readers import TableReading, from_tables
 from sxq.graph.typed_readers import from_typed_tables, with_reverse_types
@@ -22,13 +24,15 @@ EDGE_NAMES = {
 class Tables:
     """The rows that a graph with types was made from, and those of its next versions."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, once=False):
         self.rng = rng
+        self.once = once  # no two edges join the same nodes, in either direction
         self.made = 0
         self.nodes = {kind: [self.node(kind) for _ in range(5)] for kind in NODE_NAMES}
         self.edges = {kind: [] for kind in EDGE_NAMES}
         for kind in EDGE_NAMES:
-            self.edges[kind] = [self.edge(kind) for _ in range(6)]
+            for _ in range(6):
+                self.edges[kind].append(self.edge(kind))
 
     def node(self, kind):
         self.made += 1
@@ -37,7 +41,15 @@ class Tables:
         return (key, age, risk, f"c{age}", age % 2) if kind == "account" else (key, risk)
 
     def edge(self, kind):
-        ends = [self.nodes[end][self.rng.integers(len(self.nodes[end]))][0] for end in kind[::2]]
+        known = {frozenset(row[:2]) for row in self.edges[kind]} if self.once else set()
+        for _ in range(50):
+            ends = [
+                self.nodes[end][self.rng.integers(len(self.nodes[end]))][0] for end in kind[::2]
+            ]
+            if frozenset(ends) not in known:
+                break
+        else:
+            reject()
         a, b = self.rng.integers(1, 4, 2).tolist()
         return (*ends, 1.0, a, b) if kind == PAYS else (*ends, 2.0, f"day {a}", b)
 
@@ -57,9 +69,9 @@ class Tables:
             rows += new
             return NODE_NAMES[kind], new
         if what == "ADD EDGES":
-            new = [self.edge(kind) for _ in range(count)]
-            rows += new
-            return EDGE_NAMES[kind], new
+            for _ in range(count):
+                rows.append(self.edge(kind))
+            return EDGE_NAMES[kind], rows[len(rows) - count :]
         some = self.rng.permutation(len(rows))[: min(count, len(rows) - 1)].tolist()
         if what == "REMOVE NODES":
             gone = [rows[i][0] for i in some]
@@ -109,32 +121,10 @@ def multiset(graph):
 
 @given(seed=st.integers(0, 2**32), changes=CHANGES)
 def test_an_undirected_one_too(seed, changes):
-    """Of edges between nodes of one type, those that are their own reverses by chance pair up when made anew."""
-    tables = Tables(np.random.default_rng(seed))
-    seen = set()
-    edge = tables.edge
-
-    def once(kind):  # no two edges join the same nodes, in either direction
-        new = edge(kind)
-        while frozenset(new[:2]) in seen:
-            new = edge(kind)
-        return new
-
-    graph = tables.graph(undirected=True)
-    tables.edge = once
-    seen |= {frozenset(row[:2]) for rows in tables.edges.values() for row in rows}
-    for change in changes:
-        graph = applied(tables, graph, [(change[0], change[1], min(change[2], 1))], True)
-        seen |= {frozenset(row[:2]) for rows in tables.edges.values() for row in rows}
-        gone = {frozenset(row[:2]) for row in tables.edges[SENDS]}
-        back = [
-            row
-            for row in tables.edges[SENDS]
-            if row[:2][::-1] in {r[:2] for r in tables.edges[SENDS]}
-        ]
-        assert graph.undirected
-        if change[0] == "REMOVE EDGES" and back and gone:
-            return  # the reverse of a removed edge may have been an edge of its own
+    """No two edges join the same nodes: made anew, u -> v and v -> u with equal values are one pair."""
+    tables = Tables(np.random.default_rng(seed), once=True)
+    graph = applied(tables, tables.graph(undirected=True), changes, True)
+    assert graph.undirected
     if all(map(len, tables.edges.values())):
         anew = tables.graph(undirected=True)
         assert multiset(graph) == multiset(anew)
@@ -199,3 +189,33 @@ def test_positions_that_are_keys_stay_positions():
         changed(graph, "REMOVE NODES", (["id"], [(i,) for i in range(4)]))
     with pytest.raises(GraphError, match=r"2 columns \(id, age\), expected one"):
         changed(graph, "REMOVE NODES", (["id", "age"], [(3, 4)]))
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    changes=st.lists(st.tuples(st.booleans(), st.integers(1, 3)), max_size=6),
+)
+def test_a_collection_is_the_one_made_anew(seed, changes):
+    rng = np.random.default_rng(seed)
+
+    def drawn():
+        count = int(rng.integers(1, 5))
+        edges = rng.integers(0, count, (2, int(rng.integers(1, 6))))
+        return Graph(
+            edges, rng.normal(size=(count, 2)), edge_attr=rng.normal(size=(edges.shape[1], 1))
+        )
+
+    members = {f"g{number}": drawn() for number in range(3)}
+    graphs = GraphSet.join(list(members.values()), y=[1, 2, 3], keys=list(members))
+    for number, (adds, count) in enumerate(changes):
+        if adds:
+            new = {f"n{number} {place}": drawn() for place in range(count)}
+            graphs = with_graphs(graphs, GraphSet.join(list(new.values())), list(new))
+            members |= new
+        else:
+            gone = rng.permutation(list(members))[: min(count, len(members) - 1)].tolist()
+            graphs = without_graphs(graphs, gone)
+            members = {key: graph for key, graph in members.items() if key not in gone}
+    y = [int(key[1]) + 1 if key[0] == "g" else -1 for key in members]
+    anew = GraphSet.join(list(members.values()), y=y, keys=list(members))
+    assert graphs.content_hash == anew.content_hash

@@ -1,5 +1,7 @@
 """ALTER GRAPH and REFRESH of a graph on disk: the same versions and answers as of a graph in memory."""
 
+import os
+
 import pytest
 
 import sxq
@@ -89,3 +91,45 @@ def test_a_graph_that_does_not_fit_is_refused(tmp_path, monkeypatch):
         monkeypatch.setattr(alter, "column_bytes", lambda columns: 3 * 10**9)
         with pytest.raises(InvalidValue, match="SET sxq_memory higher"):
             con.execute(CHANGE)
+
+
+def files(folder):
+    """The folders of the graph by version, each with the numbers of its files' contents by name."""
+    found = sorted(folder.glob("*.graphs/*"), key=lambda own: int(own.name.split("-")[0]))
+    return [{file.name: file.stat().st_ino for file in own.glob("*.npy")} for own in found]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_versions_share_the_files_that_are_the_same(tmp_path, monkeypatch, links):
+    def refuse(source, target):
+        raise OSError("no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    with opened(tmp_path, "disk") as con:
+        con.execute(f"CREATE GRAPH chain FROM NODES ({NODES}) EDGES ({EDGES}) (STORAGE = disk)")
+        con.execute(
+            "TRAIN MODEL gcn ON GRAPH chain (LAYERS = 1, EPOCHS = 1, SPLIT = [0.8, 0.1, 0.1])"
+        )
+        con.execute(f"EXPLAIN NODE 'n2' {CLAUSES}")
+        con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 'n20', 'n21')")
+        first, second = files(tmp_path)
+        assert first.keys() == second.keys()
+        same = {name for name in first if first[name] == second[name]}
+        assert same == (
+            {"x.npy", "y.npy"} | {n for n in first if n.startswith(("key", "attr"))}
+            if links
+            else set()
+        )
+        (tmp_path / "copy").mkdir()
+        con.backup(str(tmp_path / "copy" / "disk.duckdb"))
+        one, two = files(tmp_path / "copy")
+        assert {name for name in one if one[name] == two[name]} == same
+        content = con.session.registry.graphs["chain"].content_hash
+        assert {verdict[-1] for verdict in con.execute("AUDIT")} == {"ok"}
+        con.execute("DROP QUERY 1")  # and with it the first version
+    assert len(files(tmp_path)) == 1
+    for folder in (tmp_path, tmp_path / "copy"):
+        with opened(folder, "disk") as con:
+            assert con.session.registry.graphs["chain"].content_hash == content
+            assert con.session.registry.graphs.reloaded(con.session.registry.graphs.id_of("chain"))

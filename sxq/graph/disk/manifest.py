@@ -25,9 +25,14 @@ _ADVICE = (
 )
 
 
-def save(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a complete folder; it is on the disk afterwards, with all files."""
+def save(folder: Path, facts: Mapping[str, Any], earlier: Path | None = None) -> None:
+    """Write the manifest of a complete folder; it is on the disk afterwards, with all files.
+
+    earlier  the folder of the version before, with which it shares the files that are the same
+    """
     files = {path.name: described(path) for path in sorted(folder.glob("*.npy"))}
+    if earlier is not None:
+        files |= _shared(folder, files, earlier)
     content = {"version": VERSION, "facts": dict(facts), "files": files}
     text = json.dumps({**content, "check": _check(content)}, indent=1)
     path = folder / MANIFEST
@@ -97,6 +102,32 @@ def sync(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _shared(
+    folder: Path, files: Mapping[str, dict[str, Any]], earlier: Path
+) -> dict[str, dict[str, Any]]:
+    """Put in the place of files that an earlier version has, too, hard links to its own; what tells these.
+
+    Where the file system has no hard links, or the earlier file is damaged, the new one stays.
+    """
+    try:
+        known = _content(earlier)["files"]
+    except StoreError:
+        return {}
+    found = {}
+    for name, own in files.items():
+        if name not in known or known[name]["digest"] != own["digest"]:
+            continue
+        second = folder / f"{name}.same"
+        try:
+            require_same(earlier / name, known[name], whole=True)
+            os.link(earlier / name, second)
+            os.replace(second, folder / name)
+        except (OSError, StoreError):
+            continue
+        found[name] = {**own, "time": (folder / name).stat().st_mtime_ns}
+    return found
 
 
 def _content(folder: Path) -> dict[str, Any]:

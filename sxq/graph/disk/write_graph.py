@@ -60,8 +60,10 @@ def column_bytes(columns: Mapping[str, Any]) -> int:
     return 32 * edges + sum(array.nbytes for array in held)
 
 
-def write(folder: Path, columns: Mapping[str, Any]) -> DiskGraph:
+def write(folder: Path, columns: Mapping[str, Any], earlier: Path | None = None) -> DiskGraph:
     """Write the columns of a graph, as `Graph.columns()` gives them, into a new folder; the graph.
+
+    earlier  the folder of the version before; files that are the same are hard links to its own
 
     Raises GraphError for arrays that are no graph, and what a full disk raises; what is written by
     then stays.
@@ -87,7 +89,7 @@ def write(folder: Path, columns: Mapping[str, Any]) -> DiskGraph:
     facts["undirected"] = mirrored(DiskGraph(folder, facts))
     facts["classes"] = _classes(folder)
     facts["content_hash"] = DiskGraph(folder, facts).content_hash
-    manifest.save(folder, facts)
+    manifest.save(folder, facts, earlier)
     return DiskGraph(folder, facts)
 
 
