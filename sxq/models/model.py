@@ -25,13 +25,15 @@ VECTOR = 16  # doubles; a multiple of what any CPU computes at once
 
 
 def by_whole_vectors(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """function of rows [n, C] as columns [C, n], which it treats alike; the result has rows again.
+    """function of rows [n, C] as columns [C, n] of doubles, which it treats alike; the result has rows again.
 
     A CPU computes the numbers that fill no vector of its own by another formula, whose last bit may
     differ. Rows are filled up, so that a row has the same result whatever stands beside it.
     """
     n = len(rows)
-    return function(torch.nn.functional.pad(rows.T, (0, -n % VECTOR)))[:, :n].T
+    columns = rows.new_zeros(rows.shape[1], n + -n % VECTOR, dtype=torch.float64)
+    columns[:, :n] = rows.T
+    return function(columns)[:, :n].T
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +163,8 @@ class Model:
         One column of output means two classes by sigmoid. Of multilabel, each column is the
         probability of its label; of regression, the number in spreads.
         """
-        output = output.double()
         if self.task == "regression":
-            return output / output.new_tensor(self.spread)
+            return output.double() / output.new_tensor(self.spread, dtype=torch.float64)
         if self.task == "multilabel":
             return by_whole_vectors(ONE_COLUMN[self.output], output)
         if output.shape[1] == 1:
@@ -172,7 +173,7 @@ class Model:
         if self.output == "logits":
             # A softmax over a short last dimension takes ten times as long.
             return by_whole_vectors(partial(torch.softmax, dim=0), output)
-        return output.exp() if self.output == "log_probs" else output
+        return output.double().exp() if self.output == "log_probs" else output.double()
 
     def check_unchanged(self, name: str) -> None:
         """Raise ModelChanged if the user's module was changed since its registration."""

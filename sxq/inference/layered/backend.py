@@ -208,6 +208,8 @@ class Layered:
     @torch.inference_mode()
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets or whole graphs: on every G_s, then on every G \\ G_s."""
+        if all(len(batch.bits) != 1 for batch in batches):
+            return self._infer(batches)
         found = self._infer([_at_least_two(batch) for batch in batches])
         return [outputs[:, : len(batch.bits)] for outputs, batch in zip(found, batches)]
 
