@@ -7,6 +7,7 @@ halved, and the smaller size is kept for later batches.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -121,13 +122,13 @@ class Verifier:
                 .cpu()
                 .numpy()
             )
-        ends = np.cumsum(rows)[:-1]
+        parts = [slice(start, end) for start, end in pairwise(accumulate(rows, initial=0))]
         if all(request.question.plain for request in requests):
-            columns = [np.split(column, ends) for column in _read_together(p, requests, rows)]
-            return [_verdict(*own) for own in zip(*columns)]
+            own, same, tie = _read_together(p, requests, rows)
+            return [_verdict(own[part], same[part], tie[part]) for part in parts]
         return [
-            _verdict(*read(own, request.question, request.tie))
-            for own, request in zip(np.split(p, ends), requests)
+            _verdict(*read(p[part], request.question, request.tie))
+            for part, request in zip(parts, requests)
         ]
 
 
