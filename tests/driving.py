@@ -3,7 +3,7 @@
 import numpy as np
 
 from sxq.generators.catalog import GENERATORS, load
-from sxq.generators.protocol import Context, Scored
+from sxq.generators.protocol import Context, Estimate, Scored
 
 BLIND = [name for name, entry in GENERATORS.items() if not entry.looks_inside]  # need no model
 SEARCHES = [name for name in BLIND if name != "exhaustive"]  # which cannot work to an allowance
@@ -33,8 +33,6 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
         allowance=allowance,
         rows=rows,
         rng=np.random.default_rng(seed),
-        edge_gradient=lambda: np.zeros(field.num_units),
-        edge_gradients=lambda bits, rest: np.zeros(bits.shape),
         p_full=0.9,
         p_empty=0.2,
         predict=lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan),
@@ -48,6 +46,9 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
             candidates = search.send(answer)
         except StopIteration:
             return np.concatenate(asked) if asked else empty[:0], len(ids)
+        if isinstance(candidates, Estimate):
+            answer = np.zeros(candidates.bits.shape)
+            continue
         assert len(candidates.bits) <= rows
         asked.append(candidates.bits)
         numbers = np.array(

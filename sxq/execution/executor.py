@@ -7,15 +7,17 @@ as it stands, with `complete = false`.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sxq.errors import Error, FieldTooLarge, InvalidValue, ModelError
 from sxq.execution import answer as answering
 from sxq.execution import report as reporting
 from sxq.execution.target import Found, Job, Target
-from sxq.execution.verifier import Verifier
+from sxq.execution.verifier import Request, Verifier
+from sxq.inference.edge_gradients import GradientRequest, gradients_together
 from sxq.models.blame import blaming
 from sxq.planning.nodes import Choose, FieldScan, Generate, Verify
 from sxq.values.explanation import TargetReport
@@ -26,6 +28,7 @@ LONG_ROUND = 1.0  # seconds after which a round is stopped before its end, and t
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
 # Seconds between two measurements of the running answers' coverage; each costs a selection.
 LOOK_EVERY = 1.0
+NO_GRADIENTS = "choose a generator that takes no edge gradients, such as BY random"
 LOOKED_AT = 8  # most targets whose coverage is measured
 
 
@@ -55,13 +58,6 @@ class Profile:
         self.candidates += other.candidates
         self.rounds += other.rounds
         self.missing.update(other.missing)
-
-    def move(self, seconds: float, source: str, to: str) -> None:
-        """Move charged time from one operator to another."""
-        if not seconds:
-            return
-        self.seconds[source] = self.seconds.get(source, 0.0) - seconds
-        self.seconds[to] = self.seconds.get(to, 0.0) + seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,20 +189,9 @@ class _Loop:
 
         `stopped` is asked between targets and between batches; a round that is cut short keeps what it has.
         """
-        self.begun = clock = time.perf_counter()
-        requests = []
-        asked = list(self.running)
-        for target in asked:
-            try:
-                if request := target.ask():
-                    requests.append((target, request))
-            except FieldTooLarge as error:
-                self.running.remove(target)
-                yield from self._failed(target.ordinal, error)
-            if stopped():
-                break
-        clock = self.profile.charge("Generate", clock)
-        self._charge_estimates(asked)
+        self.begun = time.perf_counter()
+        requests = yield from self._ask(stopped)
+        clock = time.perf_counter()
         with blaming(self.job.model, "copies of receptive fields, from which edges were removed"):
             verdicts = self.verifier.verify(
                 [request for _, request in requests], self._held(), stopped
@@ -219,13 +204,48 @@ class _Loop:
         self.profile.rounds += 1
         yield from self._finish([target for target in self.running if target.over])
 
-    def _charge_estimates(self, asked: list[Target]) -> None:
-        """Charge the time of estimates to the model: the generators only waited for them."""
-        estimates = [target.turns.estimates for target in asked]
-        seconds = sum(each.take_seconds() for each in estimates)
-        self.profile.move(seconds, "Generate", "Estimate")
-        for each in estimates:
-            self.profile.missing.update(each.take_missing())
+    def _ask(
+        self, stopped: Callable[[], str]
+    ) -> Generator[TargetReport, None, list[tuple[Target, Request]]]:
+        """The candidates that targets ask for; those that need estimates get them together, and go on."""
+        requests: list[tuple[Target, Request]] = []
+        asking = list(self.running)
+        while asking:
+            clock = time.perf_counter()
+            wanting: list[tuple[Target, list[GradientRequest]]] = []
+            for target in asking:
+                try:
+                    request = target.ask()
+                except FieldTooLarge as error:
+                    self.running.remove(target)
+                    yield from self._failed(target.ordinal, error)
+                    continue
+                if isinstance(request, list):
+                    wanting.append((target, request))
+                elif request:
+                    requests.append((target, request))
+                if stopped():
+                    self.profile.charge("Generate", clock)
+                    return requests
+            self.profile.charge("Generate", clock)
+            self._estimate(wanting)
+            asking = [target for target, _ in wanting]
+        return requests
+
+    def _estimate(self, wanting: list[tuple[Target, list[GradientRequest]]]) -> None:
+        """Compute the estimates that targets ask for, all together."""
+        if not wanting:
+            return
+        started = time.perf_counter()
+        requests = [request for _, own in wanting for request in own]
+        with blaming(self.job.model, "copies of receptive fields, under edge masks", NO_GRADIENTS):
+            found = iter(gradients_together(requests))
+        for target, own in wanting:
+            target.estimated(list(islice(found, len(own))))
+        for request in requests:
+            if request.of.unavailable:
+                self.profile.missing[request.of.unavailable] += len(request.bits)
+        self.profile.charge("Estimate", started)
 
     def should_stop(self, interrupted: Callable[[], bool]) -> str:
         """The reason why the run must stop now; empty if it may go on."""

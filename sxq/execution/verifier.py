@@ -5,7 +5,7 @@ question reads it, and flags. Candidates of many targets share a batch. A batch 
 halved, and the smaller size is kept for later batches.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sxq.inference import Backend, CandidateBatch
+from sxq.inference.batches import Slice, batches
 from sxq.inference.tiles.threads import one_thread
 from sxq.models.model import Model
 from sxq.scoring.question import Question
@@ -44,9 +45,6 @@ class Request:
     tie: float = TIE  # a margin below this is a tie; more where float32 is too coarse
 
 
-Slice = tuple[int, int, int]  # of the candidates of a request: (its number, start, stop)
-
-
 class Verifier:
     """Verifies candidates of many targets at once within `batch_memory` bytes."""
 
@@ -67,31 +65,14 @@ class Verifier:
         memory = self.batch_memory - min(held, self.batch_memory // 2)
         if self.model.device.type == "cpu":
             memory = min(memory, HEARD)
-        for batch in self._batches(requests, memory):
+        rows = [len(request.bits) for request in requests]
+        costs = [self.backend.cost(request.field) for request in requests]
+        for batch in batches(rows, costs, memory):
             for owner, output in self._run(requests, batch):
                 outputs[owner].append(output)
             if stopped():
                 break
         return self._judge(requests, outputs)
-
-    def _batches(self, requests: list[Request], memory: int) -> Iterator[list[Slice]]:
-        """Slices (owner, start, stop) of the requests, packed into batches that fit the memory."""
-        batch: list[Slice] = []
-        free = memory
-        for owner, request in enumerate(requests):
-            cost = self.backend.cost(request.field)
-            start = 0
-            while start < len(request.bits):
-                if free < cost and batch:
-                    yield batch
-                    batch = []
-                    free = memory
-                count = min(max(1, free // cost), len(request.bits) - start)
-                batch.append((owner, start, start + count))
-                start += count
-                free -= count * cost
-        if batch:
-            yield batch
 
     def _run(self, requests: list[Request], batch: list[Slice]) -> list[tuple[int, Tensor]]:
         """Outputs [2, n, C] for the slices of one batch; halved if it does not fit after all."""

@@ -1,7 +1,8 @@
 """The values that a generator and the executor exchange.
 
-A generator is a coroutine: `scored = yield candidates`. It knows its field and a `Context`; it never sees the
-verifier, the lattice or the store, and those know nothing of generators.
+A generator is a coroutine: `scored = yield candidates`, or `rise = yield Estimate(...)` for first-order estimates.
+It knows its field and a `Context`; it never sees the verifier, the lattice or the store, and those know nothing of
+generators.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from sxq.graph import Field
 
 NONE = -1  # no parent, or no single unit that was edited
 PRUNED = -1  # the number of a candidate that was not verified
@@ -52,6 +55,23 @@ class Candidates:
             np.concatenate(parents),
             np.concatenate([part.edited for part in parts]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A wish for first-order estimates, which the executor computes for many targets at once.
+
+    The answer [n, U] is the rise of the class's log-odds with each unit, while the units `bits` are
+    present, and with them the graph beyond the field if `rest`.
+    """
+
+    bits: np.ndarray  # [n, U] bool
+    rest: bool
+
+    @property
+    def of_whole(self) -> bool:
+        """Whether it is about the whole graph."""
+        return self.rest and len(self.bits) == 1 and bool(self.bits.all())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -99,11 +119,6 @@ class Context:
     allowance: int  # distinct candidates this generator may expect to have verified
     rows: int  # most candidates to yield at once, so that their bits stay small
     rng: np.random.Generator  # seeded by (SEED, target, generator)
-    # -> [U]: first-order drop of the class's log-odds when a unit is removed from the whole graph
-    edge_gradient: Callable[[], np.ndarray]
-    # (bits [c, U], rest) -> [c, U]: first-order rise of those log-odds with each unit, while the
-    # units `bits` are present, and with them the graph beyond the field if `rest`
-    edge_gradients: Callable[[np.ndarray, bool], np.ndarray]
     p_full: float  # probability of the class on G, which the whole field alone keeps
     p_empty: float  # probability of the class without any candidate unit
     # (sizes [n], p [n, 2]) -> scores [n, M], below the resolution too; NaN for measures that depend on more
@@ -117,14 +132,24 @@ class Context:
     subject: Subject  # for generators that look into the model
 
 
+# It gets a `Scored` for `Candidates`, and an array for an `Estimate`.
 # It returns whether it left nothing out for lack of allowance; None: its spending tells.
 # (As a type: Any, which lets a search end without a return statement.)
-Search = Generator[Candidates, Scored, Any]
+Search = Generator[Candidates | Estimate, Any, Any]
+Proposals = Generator[
+    Candidates, Scored, Any
+]  # a search, or part of one, that asks for no estimates
 
 
-def lockstep(searches: Sequence[Search]) -> Search:
+def gradient(field: Field) -> Generator[Estimate, np.ndarray, np.ndarray]:
+    """Ask for the first-order drop [U] of the class's log-odds when a unit is removed from the whole graph."""
+    found = yield Estimate(np.ones((1, field.num_units), bool), rest=True)
+    return found[0]
+
+
+def lockstep(searches: Sequence[Proposals]) -> Proposals:
     """Several searches as one: their requests of a round are one batch; each gets its answers."""
-    waiting: list[tuple[Search, Any]] = [(search, None) for search in searches]  # None starts it
+    waiting: list[tuple[Proposals, Any]] = [(search, None) for search in searches]  # None starts it
     whole = True
     while True:
         asked = []

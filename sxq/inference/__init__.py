@@ -25,6 +25,7 @@ The files in reading order:
     disjoint         the simple backend: one block-diagonal batch of copies of the field
     batches          `infer_batches`: probabilities of any sets of units, within a memory limit
     edge_gradients   first-order estimates of the worth of every unit
+    masked_copies    how these come from copies of many fields, in one pass under PyG's masks
     node_influence   how much each node moves the answer
     memory_usage     counts the bytes that loaded fields and other values hold
 

@@ -173,7 +173,7 @@ class Disjoint:
             targets.append(starts)
             offset += copies * nodes
         xs, ends, weights, attrs = zip(*graphs)
-        x, edge_index, weight, attr = _join(xs), torch.cat(ends, 1), _join(weights), _join(attrs)
+        x, edge_index, weight, attr = join(xs), torch.cat(ends, 1), join(weights), join(attrs)
         with torch.inference_mode():
             out = self.model.at_targets(
                 x, edge_index, weight, attr, starts=torch.cat(targets), owner=None
@@ -181,11 +181,11 @@ class Disjoint:
         return list(out.split([len(side) for side in sides]))
 
 
-def _join(parts: tuple[Any, ...]) -> Any:
+def join(parts: Sequence[Any]) -> Any:
     """Concatenate along nodes or edges; the parts are tensors, or all None."""
     if parts[0] is None:
         return None
-    return torch.cat(parts, dim=0)
+    return torch.cat(tuple(parts), dim=0)
 
 
 class Pooled(Disjoint):
@@ -252,7 +252,7 @@ def _side_by_side(parts: Sequence[Inputs], sizes: Sequence[int]) -> Inputs:
     return (
         torch.cat(x),
         torch.cat([index + start for index, start in zip(edge_index, nodes)], dim=1),
-        _join(weight),
-        _join(attr),
+        join(weight),
+        join(attr),
         torch.cat([own + start for own, start in zip(batch, graphs)]),
     )

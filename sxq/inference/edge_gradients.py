@@ -6,26 +6,23 @@ Masking is not removal (it acts after normalisation or softmax), so gradients ra
 never score them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import linear
-from torch.overrides import TorchFunctionMode
-from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
-from sxq.graph import EdgeKind, FeatureField, Field, Graph
+from sxq.graph import FeatureField, Field, Graph
 from sxq.inference import Backend
+from sxq.inference.batches import batches
 from sxq.inference.disjoint import Disjoint, Side
 from sxq.inference.layered.backend import Layered
+from sxq.inference.masked_copies import ByCopies, Copies, of_copies
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
-from sxq.models.forward import edge_tensors, node_tensor
 from sxq.models.model import Model
 from sxq.models.odds import answer_odds
 from sxq.scoring.question import Question
@@ -49,7 +46,8 @@ class EdgeGradients:
     """The log-odds of the answer to one target's question, as a function of message weights of its field.
 
     The gradients are computed layer by layer if the backend is layered and its layers can be
-    differentiated, otherwise on copies of the field.
+    differentiated, otherwise on copies of the field. Copies of a field that must run `alone` share no
+    pass with copies of others.
     """
 
     def __init__(
@@ -59,12 +57,15 @@ class EdgeGradients:
         field: Field,
         question: Question,
         backend: Backend | None = None,
+        *,
+        alone: bool = False,
     ):
         self.model = model
         self.graph = graph
         self.field = field
         self.question = question
-        self._ways: list[Callable[..., _Way]] = [_ByCopies]
+        self.alone = alone
+        self._ways: list[Callable[..., _Way]] = [ByCopies]
         if isinstance(field, FeatureField):
             self._ways = [_ByFeatures]
         if isinstance(backend, Layered) and not model.pools:
@@ -78,6 +79,12 @@ class EdgeGradients:
         return len(self._ways) > 1
 
     @property
+    def shares(self) -> bool:
+        """Whether it can share a pass with others: on copies of fields, as far as known before a call."""
+        separate = self.alone or self.unavailable or isinstance(self.field, FeatureField)
+        return not (separate or self.by_layers)
+
+    @property
     def cost(self) -> int:
         """Bytes that one weighted copy of the field takes."""
         return self._way.cost
@@ -88,6 +95,7 @@ class EdgeGradients:
             self._made = self._ways[0](self.model, self.graph, self.field, self.question)
         return self._made
 
+    @one_thread()
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """The derivatives [c, U] of the log-odds with respect to the weight of each unit's messages, or of its column.
 
@@ -117,6 +125,59 @@ class EdgeGradients:
         values = self._way(self.field.weights(bits, context), context)
         return self.field.by_unit(values, bits, context)
 
+    def copies(self, bits: np.ndarray, context: bool) -> Copies:
+        """Copies of the field for a pass that is shared."""
+        way = self._way
+        assert isinstance(way, ByCopies), "it shares a pass"
+        return Copies(way, self.field.weights(bits, context), context)
+
+
+@dataclass(frozen=True, eq=False)
+class GradientRequest:
+    """Sets of units of one field at which its gradients are wanted."""
+
+    of: EdgeGradients
+    bits: np.ndarray  # [c, U] bool
+    context: bool  # whether the halo is there
+
+    def alone(self) -> np.ndarray:
+        """The answer [c, U], in passes of its own."""
+        return self.of(self.bits, self.context)
+
+    def rows(self, start: int, stop: int) -> "GradientRequest":
+        """Some rows of the request."""
+        return GradientRequest(self.of, self.bits[start:stop], self.context)
+
+
+def gradients_together(requests: Sequence[GradientRequest]) -> list[np.ndarray]:
+    """The answers [c, U] to all requests: copies of many fields share a pass, wherever fields allow it."""
+    sharing = [number for number, request in enumerate(requests) if request.of.shares]
+    found: dict[int, np.ndarray] = {}
+    if len(sharing) > 1:
+        try:
+            found = dict(zip(sharing, _shared([requests[number] for number in sharing])))
+        except MASK_ERRORS:
+            pass  # which of them it was, and the reason, is known when each is asked alone
+    return [
+        found[number] if number in found else request.alone()
+        for number, request in enumerate(requests)
+    ]
+
+
+@one_thread()
+def _shared(requests: Sequence[GradientRequest]) -> list[np.ndarray]:
+    """The answers to requests about copies of fields, in as few passes as the memory for copies allows."""
+    answers: list[list[np.ndarray]] = [[] for _ in requests]
+    rows = [len(request.bits) for request in requests]
+    costs = [request.of.cost for request in requests]
+    for batch in batches(rows, costs, COPIES):
+        parts = [requests[number].rows(start, stop) for number, start, stop in batch]
+        copies = [part.of.copies(part.bits, part.context) for part in parts]
+        values = of_copies(parts[0].of.model, copies)
+        for (number, *_), part, own in zip(batch, parts, values):
+            answers[number].append(part.of.field.by_unit(own, part.bits, part.context))
+    return [np.concatenate(own) for own in answers]
+
 
 class _ByLayers:
     """Every copy is a column of the layered backend's tables."""
@@ -137,73 +198,13 @@ class _ByLayers:
         weights[:units] = bits.T
         weights[units + ROW_HALO] = context
         mask = self.layout.to_device(weights)
-        with one_thread():
-            found = self.backend.mask_gradient(self.layout, mask, self.odds)
+        found = self.backend.mask_gradient(self.layout, mask, self.odds)
         return found[:units].T.nan_to_num().double().cpu().numpy()
 
     def _of_shares(self, bits: np.ndarray, context: bool) -> np.ndarray:
         shares = self.layout.to_device(bits.astype(np.float32))
-        with one_thread():
-            found = self.backend.share_gradient(self.layout, shares, self.odds, context)
+        found = self.backend.share_gradient(self.layout, shares, self.odds, context)
         return found.nan_to_num().double().cpu().numpy()
-
-
-class _ByCopies:
-    """The model itself on disjoint copies of the field, with PyG's masks."""
-
-    def __init__(self, model: Model, graph: Graph, field: Field, question: Question):
-        self.model = model
-        self.question = question
-        # No loops: PyG puts masks on the wrong edges if every node has a loop.
-        edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
-        self.unit = devices.to_device(field.unit[edges], model.device)
-        self.x = node_tensor(model, graph, field.nodes)
-        _, self.weight, self.attr = edge_tensors(
-            graph, field.edges[edges], model.device, model.call.edge_inputs
-        )
-        self.edge_index = devices.to_device(field.edge_index[:, edges], model.device)
-        self._copies = self.x
-        self._maps: dict[Any, Any] = {}
-        self.cost = self.x.nbytes + 64 * len(self.unit)
-
-    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
-        copies, units = bits.shape
-        padded = np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context))
-        weights = devices.to_device(padded, self.model.device)
-        unit = torch.where(self.unit < 0, units, self.unit)
-        mask = weights[:, unit].flatten().requires_grad_()
-        found = self._gradient(mask, copies)
-        found = torch.zeros_like(mask) if found is None else found.nan_to_num()
-        summed = torch.zeros(copies, units + 1, dtype=found.dtype, device=found.device)
-        return summed.index_add_(1, unit, found.view(copies, -1))[:, :-1].double().cpu().numpy()
-
-    def _copied(self, copies: int) -> Tensor:
-        if len(self._copies) != copies * len(self.x):
-            self._copies = self.x.repeat(copies, 1)
-        return self._copies
-
-    def _gradient(self, mask: Tensor, copies: int) -> Tensor | None:
-        nodes = len(self.x)
-        shift = nodes * torch.arange(copies, device=self.model.device)
-        edge_index = (self.edge_index[:, None] + shift[:, None]).flatten(1)
-        weight, attr = (
-            value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
-            for value in (self.weight, self.attr)
-        )
-        try:
-            copied = self._copied(copies)
-            with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
-                set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
-                owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
-                output = self.model.at_targets(
-                    copied, edge_index, weight, attr, starts=shift, owner=owner
-                )
-                odds = answer_odds(self.model, output, self.question)
-                if not odds.requires_grad:
-                    return None
-                return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0]
-        finally:
-            clear_masks(self.model.module)
 
 
 class _ByFeatures:
@@ -246,25 +247,4 @@ class _ByFeatures:
         return moved.sum(dim=1).nan_to_num().double().cpu().numpy()
 
 
-_Way = _ByLayers | _ByCopies | _ByFeatures
-
-
-class _MappedOnce(TorchFunctionMode):
-    """Computes a linear map of the features once: it is the same in every copy and every pass."""
-
-    def __init__(self, x: Tensor, copied: Tensor, maps: dict):
-        super().__init__()
-        self.x = x
-        self.copied = copied
-        self.maps = maps
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is not linear or args[0] is not self.copied or kwargs:
-            return func(*args, **(kwargs or {}))
-        weight = args[1]
-        bias = (*args, None)[2]
-        key = (id(weight), id(bias))  # the engine's own copy of the model keeps its weights
-        if key not in self.maps:
-            with torch.no_grad():
-                self.maps[key] = linear(self.x, weight, bias)
-        return self.maps[key].repeat(len(self.copied) // len(self.x), 1)
+_Way = _ByLayers | ByCopies | _ByFeatures

@@ -305,45 +305,66 @@ ORDER BY k;
 -- answer's members that hold it, each weighted by how many candidates it dominates. What no member holds has no row.
 CREATE MACRO unit_scores(of_query) AS TABLE
 WITH
-    weighted AS (
-        SELECT explanation_id, target, dominance / sum(dominance) OVER (PARTITION BY target) AS weight
-        FROM sxq.explanations WHERE query_id = of_query),
-    ends AS (                         -- the nodes at the edges of each explanation
-        SELECT w.*, src AS node, src_type AS node_type
-        FROM weighted w JOIN sxq.explanation_edges e USING (explanation_id) LEFT JOIN sxq.edge_types t
+    weighted AS MATERIALIZED (
+        SELECT explanation_id, target, min(explanation_id) OVER own AS answer, dominance / sum(dominance) OVER own AS weight
+        FROM sxq.explanations WHERE query_id = of_query WINDOW own AS (PARTITION BY target)),
+    -- Keys are compared once for each different edge; all else goes by numbers. Files of earlier versions may lack the
+    -- number of an edge: there each row is an edge of its own.
+    listed AS MATERIALIZED (
+        SELECT explanation_id, answer, weight, coalesce(edge, -1 - e.rowid) AS edge, src, dst, edge_type, worth_kept,
+               worth_removed
+        FROM weighted JOIN sxq.explanation_edges e USING (explanation_id)),
+    different AS MATERIALIZED (
+        SELECT edge, any_value(src) AS src, any_value(dst) AS dst, any_value(edge_type) AS edge_type
+        FROM listed GROUP BY edge),
+    parallel AS MATERIALIZED (        -- one number for all edges between the same nodes
+        SELECT edge, min(edge) OVER (PARTITION BY src, dst, edge_type) AS first FROM different),
+    ends AS MATERIALIZED (            -- the nodes at each edge
+        SELECT edge, 2 * edge AS place, src AS node, src_type AS node_type
+        FROM different e LEFT JOIN sxq.edge_types t
             ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM sxq.queries WHERE query_id = of_query)
         UNION ALL
-        SELECT w.*, dst, dst_type
-        FROM weighted w JOIN sxq.explanation_edges e USING (explanation_id) LEFT JOIN sxq.edge_types t
+        SELECT edge, 2 * edge + 1, dst, dst_type
+        FROM different e LEFT JOIN sxq.edge_types t
             ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM sxq.queries WHERE query_id = of_query)),
+    alike AS MATERIALIZED (           -- one number for all ends that are the same node
+        SELECT edge, min(place) OVER (PARTITION BY node, node_type) AS first FROM ends),
+    by_edge AS (
+        SELECT answer, first, count(*) AS members, sum(weight) AS score, avg(worth_kept) AS worth_kept,
+               avg(worth_removed) AS worth_removed
+        FROM (SELECT answer, first, any_value(weight) AS weight, any_value(worth_kept) AS worth_kept,
+                     any_value(worth_removed) AS worth_removed
+              FROM listed JOIN parallel USING (edge) GROUP BY answer, explanation_id, first)
+        GROUP BY answer, first),
+    by_node AS (
+        SELECT answer, first, count(*) AS members, sum(weight) AS score
+        FROM (SELECT DISTINCT answer, explanation_id, first, weight FROM listed JOIN alike USING (edge)
+              WHERE explanation_id NOT IN (SELECT explanation_id FROM sxq.explanation_nodes))
+        GROUP BY answer, first),
     held AS (
-        SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
-               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type,
-               NULL AS node_type
-        FROM weighted JOIN sxq.explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
+        SELECT answer, 'edge' AS kind, src, dst, members, score, worth_kept, worth_removed, edge_type, NULL AS node_type
+        FROM by_edge JOIN different ON different.edge = first
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL, node_type
-        FROM ends WHERE explanation_id NOT IN (SELECT explanation_id FROM sxq.explanation_nodes)
-        GROUP BY target, node, node_type, explanation_id
+        SELECT answer, 'node', node, NULL, members, score, NULL, NULL, NULL, node_type
+        FROM by_node JOIN ends ON place = first
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, node_type
-        FROM weighted JOIN sxq.explanation_nodes USING (explanation_id)
+        SELECT answer, 'node', node, NULL, count(*), sum(weight), avg(worth_kept), avg(worth_removed), NULL, node_type
+        FROM weighted JOIN sxq.explanation_nodes USING (explanation_id) GROUP BY answer, node, node_type
         UNION ALL
-        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, NULL
-        FROM weighted JOIN sxq.explanation_features USING (explanation_id))
+        SELECT answer, 'feature', name::VARIANT, NULL, count(*), sum(weight), avg(worth_kept), avg(worth_removed), NULL, NULL
+        FROM weighted JOIN sxq.explanation_features USING (explanation_id) GROUP BY answer, name)
 SELECT
     target,                           -- key
     kind,                             -- edge, node or feature
     src,                              -- key of the edge's source, or of the node; name of the feature
     dst,                              -- key of the edge's head; NULL: no edge
-    count(*) AS members,              -- explanations that hold it
-    sum(weight) AS score,             -- 0 to 1
-    avg(worth_kept) AS worth_kept,    -- mean over these explanations, of a unit
-    avg(worth_removed) AS worth_removed, -- as in explanation_edges
+    members,                          -- explanations that hold it
+    score,                            -- 0 to 1
+    worth_kept,                       -- mean over these explanations, of a unit
+    worth_removed,                    -- as in explanation_edges
     edge_type,                        -- as in edges; NULL: no edge, or the graph has no types
     node_type                         -- as in nodes; NULL: no node, or the graph has no types
-FROM held
-GROUP BY target, kind, src, dst, edge_type, node_type
+FROM held JOIN weighted ON explanation_id = held.answer
 ORDER BY target, kind, score DESC, src, dst;
 
 -- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures

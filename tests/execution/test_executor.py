@@ -13,8 +13,10 @@ from sxq.execution import Job, Profile, executor
 from sxq.execution.target import Target
 from sxq.execution.verifier import Verifier
 from sxq.graph.keys import shown
-from sxq.inference import edge_gradients
+from sxq.inference import edge_gradients, masked_copies
+from sxq.inference.edge_gradients import gradients_together
 from sxq.inference.registration import register
+from sxq.models.odds import answer_odds
 from sxq.planning.nodes import Choose, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES
 from tests.graphs import make, random_graph
@@ -50,7 +52,11 @@ def searched(job, ordinal, rounds):
     verifier = Verifier(job.model, job.backend, 10**9)
     while rounds and not target.over:
         rounds -= 1
-        if request := target.ask():
+        request = target.ask()
+        if isinstance(request, list):
+            target.estimated(gradients_together(request))
+            request = target.ask()
+        if request:
             target.tell(verifier.verify([request])[0])
     return target
 
@@ -127,7 +133,7 @@ def test_a_plan_finds_operators_by_their_kind(job):
 
 def refuse(monkeypatch, error, times=10**6):
     """Let the next so many estimates fail in the middle."""
-    log_odds = edge_gradients.answer_odds
+    log_odds = answer_odds
     left = [None] * times
 
     def fail(*given, **named):
@@ -136,7 +142,8 @@ def refuse(monkeypatch, error, times=10**6):
         left.pop()
         raise error
 
-    monkeypatch.setattr(edge_gradients, "answer_odds", fail)
+    for module in (edge_gradients, masked_copies):
+        monkeypatch.setattr(module, "answer_odds", fail)
 
 
 def test_an_estimate_that_is_not_available_is_counted_by_reason(job, monkeypatch):
@@ -149,7 +156,9 @@ def test_an_estimate_that_is_not_available_is_counted_by_reason(job, monkeypatch
 
 def test_an_error_in_an_estimate_that_nobody_expects_is_raised(job, monkeypatch):
     refuse(monkeypatch, OSError("a mistake of ours"))
-    with pytest.raises(ModelError, match="BY search .*OSError: a mistake of ours") as raised:
+    with pytest.raises(
+        ModelError, match="edge masks: OSError: a mistake of ours; choose .*BY random"
+    ) as raised:
         list(executor.run(job, lambda: False, Profile()))
     assert isinstance(raised.value.__cause__, OSError)
 

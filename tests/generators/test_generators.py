@@ -281,8 +281,6 @@ def test_the_estimate_of_the_count_is_unbiased():
         allowance=1,
         rows=1000,
         rng=np.random.default_rng(0),
-        edge_gradient=None,
-        edge_gradients=None,
         p_full=0.9,
         p_empty=0.2,
         predict=None,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sxq.generators.protocol import Context, Scored
+from sxq.generators.protocol import Context, Estimate, Scored
 from sxq.generators.search import walks
 from sxq.generators.search.edge_table import EdgeTable
 from sxq.generators.search.run import SearchRun
@@ -31,9 +31,6 @@ def lowest(field, rng):
     def odds(bits):
         return np.stack([np.zeros(len(bits)), 4 - bits @ takes], axis=1)
 
-    def edge_gradients(bits, rest):
-        return np.repeat(estimates[None], len(bits), axis=0)
-
     context = Context(
         full=np.ones(2),
         empty=np.ones(2),
@@ -41,24 +38,26 @@ def lowest(field, rng):
         allowance=ALLOWANCE,
         rows=1000,
         rng=rng,
-        edge_gradient=lambda: estimates,
-        edge_gradients=edge_gradients,
         p_full=0.98,
         p_empty=0.5,
         predict=lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1),
         measures=("fdl+", "conc"),
         subject=None,
     )
-    run = SearchRun(field, context)
+    run = SearchRun(field, context, estimates)
     reached = []
 
     def drive(search):
         answer = None
         while True:
             try:
-                bits = search.send(answer).bits
+                asked = search.send(answer)
             except StopIteration:
                 return
+            bits = asked.bits
+            if isinstance(asked, Estimate):
+                answer = np.repeat(estimates[None], len(bits), axis=0)
+                continue
             p = 1 / (1 + np.exp(-odds(bits)))
             reached.append(odds(bits)[:, 1].min())
             flags = np.ones(len(bits), bool)
@@ -97,14 +96,12 @@ def test_a_unit_is_on_the_branch_of_the_one_that_joins_it_to_the_target(hops, un
         allowance=100,
         rows=100,
         rng=rng,
-        edge_gradient=lambda: rng.random(field.num_units),
-        edge_gradients=None,
         p_full=0.9,
         p_empty=0.5,
         predict=None,
         subject=None,
     )
-    table = EdgeTable(field, context)
+    table = EdgeTable(field, context, rng.random(field.num_units))
     for hop, branches in zip(
         range(max(int(field.unit_hop.max()) - 1, 1), 0, -1), table.branches, strict=True
     ):

@@ -12,12 +12,15 @@ In reading order:
     found.py         `Found`: the result, from which the answer is chosen and the report is made
 
 `Target` joins them: `ask` returns candidates to verify, `tell` takes their verdict, `close` returns
-the result.
+the result. Before it has candidates, `ask` may return requests for estimates; `estimated` takes them.
 """
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from sxq.execution.target.found import Found
 from sxq.execution.target.load import Job, Loaded, load
@@ -28,6 +31,7 @@ from sxq.execution.target.shapes import shape
 from sxq.execution.target.turns import PATIENCE, GeneratorTurns
 from sxq.execution.verifier import TIE, Request, Verdict
 from sxq.graph.bits import unpack
+from sxq.inference.edge_gradients import GradientRequest
 from sxq.inference.memory_usage import memory_usage
 from sxq.planning.nodes import Choose, Generate
 from sxq.scoring import diversify
@@ -71,8 +75,10 @@ class Target:
         """The share of the budget that is spent."""
         return self.state.table.count / self.state.budget
 
-    def ask(self) -> Request | None:
+    def ask(self) -> Request | list[GradientRequest] | None:
         """New candidates from every generator that has not ended; None if there are none.
+
+        If generators need estimates first, it returns requests for these: once `estimated` has the answers, ask again.
 
         A repeated candidate is answered from the candidate table, at no cost. If generators only
         repeat themselves, this returns after PATIENCE answers, so that the run can be stopped;
@@ -80,8 +86,8 @@ class Target:
         """
         for _ in range(PATIENCE):
             asked = None if self._cut else self.turns.ask()
-            if asked is None:
-                return None
+            if asked is None or isinstance(asked, list):
+                return asked
             looked_up = self.state.look_up(*asked)
             self._round = looked_up
             self._cut = looked_up.cut
@@ -89,6 +95,10 @@ class Target:
                 return self._request(looked_up)
             self._answer(looked_up)
         return None
+
+    def estimated(self, found: Sequence[np.ndarray]) -> None:
+        """Pass on the estimates [n, U] last asked for, one array for each request."""
+        self.turns.estimated(found)
 
     def tell(self, verdict: Verdict) -> None:
         """Record the verdict on the candidates last asked for, and answer the generators.
@@ -186,7 +196,7 @@ class Target:
         return memory_usage(
             on_field.field,
             on_field.on_device,
-            self.turns.estimates.gradients,
+            self.turns.gradients,
             self.state.table,
             shared=(on_field.graph, on_field.model, on_field.backend),
         )

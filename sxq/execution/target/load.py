@@ -26,6 +26,7 @@ from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
+from sxq.inference.tiles.threads import one_thread
 from sxq.models.blame import blaming
 from sxq.models.forward import forward_full, scores
 from sxq.models.model import Model
@@ -191,6 +192,18 @@ class Loaded:
         on = self.on_field
         return node_influence(on.model, on.graph, on.field, self.question, self.question.favoured)
 
+    def gradients(self) -> EdgeGradients:
+        """The first-order estimates of the worth of its units, for generators."""
+        on = self.on_field
+        return EdgeGradients(
+            on.model,
+            on.graph,
+            on.field,
+            self.question,
+            on.backend,
+            alone=on.alone or on.model.alone,
+        )
+
     @cached_property
     def _likeness(self) -> np.ndarray:
         """Cosines [N, A], not below 0, of the nodes' features with those of an even sample of ANCHORS nodes."""
@@ -221,10 +234,11 @@ def load(job: Job, ordinal: int) -> Loaded:
     scan = job.plan.find(FieldScan)
     position = scan.positions[ordinal]
     on_field, ends = (_load_whole if scan.kind == "graph" else _load_field)(job, position)
-    values = job.model.probabilities(ends).cpu().numpy()
     # The full graph decides the class: rounding on the field may reverse a tie.
     full = ends[:1] if on_field.alone else job.full(position)
-    registered = job.model.probabilities(full).cpu().numpy()[0]
+    with one_thread():
+        values = job.model.probabilities(ends).cpu().numpy()
+        registered = job.model.probabilities(full).cpu().numpy()[0]
     question = _question(job, registered, values)
     roots = job.roots(position)
     seed = (job.plan.find(Generate).seed, *(roots or (position,)))
@@ -323,6 +337,7 @@ def _require_single_directions(job: Job, on_field: FieldModel, halo: int) -> Non
         )
 
 
+@one_thread()
 def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     """A whole graph of a collection as a field, and the outputs [2, C] on both ends.
 

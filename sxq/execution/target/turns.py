@@ -1,16 +1,14 @@
 """The turns of a target's generators: they ask for candidates, wait for answers, and end.
 
 Generators are coroutines. In every round, all that have not ended ask for candidates, and they are
-answered together. The opening is a generator too: it asks for the whole field, whose scores the
-others start from.
+answered together; those that ask for first-order estimates get them first. The opening is a generator
+too: it asks for the whole field, whose scores the others start from.
 """
 
-import time
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -25,12 +23,13 @@ from sxq.generators.protocol import (
     PRUNED,
     Candidates,
     Context,
+    Estimate,
     Scored,
     Search,
     Subject,
 )
-from sxq.graph import Field, Restriction
-from sxq.inference.edge_gradients import EdgeGradients
+from sxq.graph import Field
+from sxq.inference.edge_gradients import EdgeGradients, GradientRequest
 from sxq.models.blame import guarded
 from sxq.models.wrappers import unwrapped
 from sxq.planning.nodes import Generate
@@ -39,55 +38,13 @@ PATIENCE = 64  # requests answered from memory in a row, before other targets ha
 BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
 
 
-class Estimates:
-    """First-order estimates of the worth of units, for the generators of one target."""
-
-    def __init__(self, loaded: Loaded):
-        self._loaded = loaded
-        self._seconds = 0.0
-        self._missing: Counter[str] = Counter()
-        self.gradients: EdgeGradients | None = None  # made on first use
-
-    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
-        """First-order rise [c, U] of the log-odds with each unit's messages, at bits [c, U]."""
-        started = time.perf_counter()
-        self.gradients = self.gradients or self._open()
-        found = self.gradients(bits, context)
-        if self.gradients.unavailable:
-            self._missing[self.gradients.unavailable] += len(bits)
-        self._seconds += time.perf_counter() - started
-        return found
-
-    def take_seconds(self) -> float:
-        """Seconds that the model ran for estimates since the last call."""
-        seconds = self._seconds
-        self._seconds = 0.0
-        return seconds
-
-    def take_missing(self) -> Counter[str]:
-        """The number of estimates that were not available since the last call, by reason."""
-        missing = self._missing
-        self._missing = Counter()
-        return missing
-
-    def close(self) -> None:
-        """Drop the gradients; the counts stay."""
-        self.gradients = None
-
-    def _open(self) -> EdgeGradients:
-        on_field = self._loaded.on_field
-        return EdgeGradients(
-            on_field.model, on_field.graph, on_field.field, self._loaded.question, on_field.backend
-        )
-
-
 def _units(field: Field, edges: np.ndarray) -> np.ndarray:
     """The units of some edges, by their numbers in the graph."""
     found = field.unit[np.isin(field.edges, edges)]
     return np.unique(found[found >= 0])
 
 
-def _turn(search: Search, answer: Any) -> Candidates | StopIteration:
+def _turn(search: Search, answer: Any) -> Candidates | Estimate | StopIteration:
     """What a generator asks for, given its last answer (None starts it), or its end."""
     try:
         return search.send(answer)
@@ -111,7 +68,7 @@ class GeneratorTurns:
             question=loaded.question,
         )
         self._kind = type(unwrapped(job.model.module)).__name__
-        self.estimates = Estimates(loaded)
+        self.gradients: EdgeGradients | None = None  # made on first use
         self._state = state
         self._loaded = loaded
         self._restriction = loaded.restriction
@@ -119,7 +76,8 @@ class GeneratorTurns:
         self._waiting: dict[int, Search] = {}  # those that have not ended
         if loaded.field.num_units:
             self._waiting[OPENING] = self._opening()
-        self._answers: dict[int, Scored] = {}  # the answer that each gets next
+        self._asked: dict[int, Candidates | Estimate] = {}  # what each asks for in this turn
+        self._answers: dict[int, Any] = {}  # the answer that each gets next
         self._heard: dict[int, list[np.ndarray]] = {}  # candidate numbers that each was answered
         self._complete = True  # no generator that ended left anything out for lack of budget
 
@@ -141,22 +99,62 @@ class GeneratorTurns:
         """Whether every generator has ended and left nothing out for lack of budget."""
         return self.over and self._complete
 
-    def ask(self) -> tuple[Candidates, np.ndarray] | None:
-        """The candidates that generators ask for, and the owner [n] of each; None if all have ended."""
-        asked = []
-        for number, search in list(self._waiting.items()):
-            with self._blaming(number):
-                found = _turn(search, self._answers.get(number))
-            if isinstance(found, StopIteration):
-                del self._waiting[number]
-                self._complete &= self._has_left(number) if found.value is None else found.value
-            else:
-                asked.append((number, found))
-        if not asked:  # the opening may have made room for the others
-            return self.ask() if self._waiting else None
-        rows = [len(candidates.bits) for _, candidates in asked]
-        owner = np.repeat([number for number, _ in asked], rows)
-        return self._widened(Candidates.join([candidates for _, candidates in asked])), owner
+    def ask(self) -> list[GradientRequest] | tuple[Candidates, np.ndarray] | None:
+        """The candidates that generators ask for, and the owner [n] of each; None if all have ended.
+
+        If some need estimates before, these; after `estimated` the next call goes on with the turn.
+        """
+        while silent := [number for number in self._waiting if number not in self._asked]:
+            for number in silent:  # the opening may make room for others
+                self._take_turn(number)
+        if wanted := self._wanted():
+            return [self._of_gradients(estimate) for estimate, _ in wanted]
+        if not self._asked:
+            return None
+        proposed = [(n, asked) for n, asked in self._asked.items() if isinstance(asked, Candidates)]
+        proposed.sort(key=itemgetter(0))
+        self._asked = {}
+        owner = np.repeat([n for n, _ in proposed], [len(own.bits) for _, own in proposed])
+        return self._widened(Candidates.join([own for _, own in proposed])), owner
+
+    def estimated(self, found: Sequence[np.ndarray]) -> None:
+        """Give the generators the estimates [n, U] that `ask` returned requests for, in that order."""
+        for (_, numbers), values in zip(self._wanted(), found):
+            for number in numbers:
+                self._answers[number] = self._seen(values)
+                del self._asked[number]
+
+    def _take_turn(self, number: int) -> None:
+        """Let a generator ask for something, or end."""
+        with self._blaming(number):
+            found = _turn(self._waiting[number], self._answers.get(number))
+        if isinstance(found, StopIteration):
+            del self._waiting[number]
+            self._complete &= self._has_left(number) if found.value is None else found.value
+        else:
+            self._asked[number] = found
+
+    def _wanted(self) -> list[tuple[Estimate, list[int]]]:
+        """The estimates that generators ask for, and who does; those at the whole graph are the same for all."""
+        wanted: dict[int, tuple[Estimate, list[int]]] = {}
+        for number, asked in self._asked.items():
+            if isinstance(asked, Estimate):
+                key = OPENING if asked.of_whole else number
+                wanted.setdefault(key, (asked, []))[1].append(number)
+        return list(wanted.values())
+
+    def _of_gradients(self, estimate: Estimate) -> GradientRequest:
+        """The request for estimates; units that generators do not see are where all candidates have them."""
+        if self.gradients is None:
+            self.gradients = self._loaded.gradients()
+        bits = estimate.bits
+        if self._restriction:
+            bits = self._restriction.filled(bits, not estimate.rest)
+        return GradientRequest(self.gradients, bits, estimate.rest)
+
+    def _seen(self, values: np.ndarray) -> np.ndarray:
+        """Values [n, U] of the units that generators see."""
+        return values[:, self._restriction.units] if self._restriction else values
 
     def answer(self, asked: Round) -> None:
         """Give each generator the outcome for the candidates that it asked for."""
@@ -168,9 +166,10 @@ class GeneratorTurns:
     def close(self) -> None:
         """Drop the generators and their answers: their frames hold the field and this object."""
         self._waiting.clear()
+        self._asked.clear()
         self._answers.clear()
         self._heard.clear()
-        self.estimates.close()
+        self.gradients = None
 
     @contextmanager
     def _blaming(self, number: int) -> Iterator[None]:
@@ -226,8 +225,6 @@ class GeneratorTurns:
         p_empty, p_full, empty = self._without_any(scored)
         predict = self._state.predict
         prove = self._state.prove
-        estimates = self._estimates(restriction)
-        gradient = cache(lambda: estimates(np.ones((1, units), bool), True)[0])
         for number, (name, options) in enumerate(self._generators):
             context = Context(
                 full=scored.scores[0],
@@ -236,8 +233,6 @@ class GeneratorTurns:
                 allowance=self._share,
                 rows=max(1, BITS_MEMORY // units),
                 rng=np.random.default_rng([*self._loaded.seed, zlib.crc32(name.encode())]),
-                edge_gradient=gradient,
-                edge_gradients=estimates,
                 p_full=p_full,
                 p_empty=p_empty,
                 predict=lambda sizes, p: predict(sizes + self._included, p),
@@ -274,16 +269,3 @@ class GeneratorTurns:
         ends = np.array([loaded.p_full, loaded.p_empty])
         p_full, p_empty = loaded.question.as_share(ends).tolist()
         return p_empty, p_full, scores[0, : self._state.objectives]
-
-    def _estimates(
-        self, restriction: Restriction | None
-    ) -> Callable[[np.ndarray, bool], np.ndarray]:
-        """Estimates for the units that generators see; the others are where all candidates have them."""
-        if not restriction:
-            return self.estimates
-
-        def of_these(bits: np.ndarray, context: bool) -> np.ndarray:
-            found = self.estimates(restriction.filled(bits, not context), context)
-            return found[:, restriction.units]
-
-        return of_these

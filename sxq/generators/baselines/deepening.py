@@ -23,7 +23,7 @@ from collections.abc import Generator
 import numpy as np
 
 from sxq.generators.baselines.exhaustive import children_of
-from sxq.generators.protocol import NONE, Candidates, Context, Scored, Search
+from sxq.generators.protocol import NONE, Candidates, Context, Estimate, Scored, Search, gradient
 from sxq.generators.search.edge_table import log_odds
 from sxq.graph import Field
 from sxq.graph.bits import first_of_each, pack, unpack
@@ -36,7 +36,7 @@ Bits = np.ndarray
 
 def deepening(field: Field, context: Context, until: str = "") -> Search:
     """Complete levels of candidates by size, until one has a member with the flag `until`."""
-    aim = _Aim(field, context, until)
+    aim = _Aim(field, context, until, (yield from _weight(field, until)))
     level = _Level.start(field)
     known = field.num_units + 1  # the size of the smallest member known
     searched = not until
@@ -63,16 +63,12 @@ def deepening(field: Field, context: Context, until: str = "") -> Search:
 class _Aim:
     """What is searched for, how far a candidate is from it, and the allowance that is left."""
 
-    def __init__(self, field: Field, context: Context, until: str):
+    def __init__(self, field: Field, context: Context, until: str, weight: np.ndarray):
         self.field = field
         self.context = context
         self.until = until
         self.left = context.allowance
-        nothing = np.zeros((1, field.num_units), bool)
-        alone = until == "factual"
-        self.weight = (  # [U] first-order gain by adding each unit
-            context.edge_gradients(nothing, False)[0] if alone else context.edge_gradient()
-        )
+        self.weight = weight  # [U] first-order gain by adding each unit
 
     def of(self, p: np.ndarray) -> np.ndarray:
         """How near [n] candidates with p [n, 2] are to the flag: log-odds of G_s, or the drop without it."""
@@ -92,6 +88,14 @@ class _Aim:
         scored = yield Candidates.of(bits, parent)
         self.left -= len(bits)
         return scored
+
+
+def _weight(field: Field, until: str) -> Generator[Estimate, np.ndarray, np.ndarray]:
+    """Ask for the first-order gain [U] by adding each unit: to nothing, or to what is removed from the graph."""
+    if until != "factual":
+        return (yield from gradient(field))
+    found = yield Estimate(np.zeros((1, field.num_units), bool), rest=False)
+    return found[0]
 
 
 class _Level:

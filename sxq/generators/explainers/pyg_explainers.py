@@ -39,7 +39,7 @@ from torch_geometric.nn import MessagePassing
 
 from sxq.errors import Error, ModelError
 from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
-from sxq.generators.protocol import Context, Search, Subject
+from sxq.generators.protocol import Context, Search, Subject, gradient
 from sxq.graph import EdgeKind, Field
 from sxq.models import device as devices
 from sxq.models.architectures import seeded
@@ -81,7 +81,8 @@ def attention(field: Field, context: Context) -> Search:
 
 def sa(field: Field, context: Context) -> Search:
     """Candidates of the absolute gradient."""
-    yield from propose(context, mask_to_subgraphs(field, np.abs(context.edge_gradient())))
+    drop = yield from gradient(field)
+    yield from propose(context, mask_to_subgraphs(field, np.abs(drop)))
 
 
 def pyg(field: Field, context: Context, explainer: str = "") -> Search:

@@ -26,7 +26,7 @@ from sxq.graph import Field
 def growing(field: Field, context: Context, objective: str = "mean") -> Search:
     """Grow from the target, always by the unit whose addition raised the objective most."""
     worth = judge(context, objective)
-    gain = first_guess(context)  # assumes that adding a unit gains what removing it costs
+    gain = yield from first_guess(field)  # assumes that adding a unit gains what removing it costs
     state = np.zeros(field.num_units, bool)
     parent = NONE
     here = worth(context.empty)

@@ -38,8 +38,11 @@ from sxq.generators.protocol import (
     NONE,
     Candidates,
     Context,
+    Estimate,
+    Proposals,
     Scored,
     Search,
+    gradient,
     judge,
     lockstep,
 )
@@ -50,9 +53,9 @@ def onion(field: Field, context: Context, objective: str = "mean") -> Search:
     """Peel every hop, L to 1; within a hop the unit with the smallest loss of the objective goes first."""
     worth = judge(context, objective)
     shares = share_out(context.allowance, field.layer_sizes)
-    loss = first_guess(context)
+    loss = yield from first_guess(field)
     rows = context.rows // field.hops
-    peel: Callable[..., Search] = _peel_core if field.alone else _peel
+    peel: Callable[..., Proposals] = _peel_core if field.alone else _peel
     peels = [
         peel(field, hop, loss.copy(), worth, left=int(shares[hop - 1]), rows=rows)
         for hop in range(field.hops, 0, -1)
@@ -68,7 +71,7 @@ def _peel(
     *,
     left: int,
     rows: int,
-) -> Search:
+) -> Proposals:
     """Remove the units of one hop from its subgraph, with about `left` candidates."""
     state = field.unit_hop <= hop
     layer = np.flatnonzero(field.unit_hop == hop)
@@ -102,7 +105,7 @@ def _peel_core(
     *,
     left: int,
     rows: int,
-) -> Search:
+) -> Proposals:
     """Remove the units of one onion layer from a core; continue in its best connected part."""
     state, score, parent = yield from _best_part(field, field.unit_hop <= hop, NONE, worth)
     whole = True
@@ -160,13 +163,13 @@ def steps(size: int) -> float:
     return min(size, 8) + 8 * np.log(max(size, 8) / 8)
 
 
-def first_guess(context: Context) -> np.ndarray:
+def first_guess(field: Field) -> Generator[Estimate, np.ndarray, np.ndarray]:
     """The expected cost of removing each unit [U] before anything is measured.
 
     It is the first-order estimate, scaled so small that a measured loss outranks a guess.
     """
-    gradient = context.edge_gradient()
-    return 1e-3 * gradient / (np.abs(gradient).max(initial=0) or 1)
+    guess = yield from gradient(field)
+    return 1e-3 * guess / (np.abs(guess).max(initial=0) or 1)
 
 
 def _each_without(state: np.ndarray, units: np.ndarray) -> np.ndarray:

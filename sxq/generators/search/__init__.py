@@ -52,7 +52,7 @@ import numpy as np
 
 from sxq.generators.baselines.exhaustive import every, exhaustive, has_at_most
 from sxq.generators.baselines.random import any_sizes, grow
-from sxq.generators.protocol import Context, Search
+from sxq.generators.protocol import Context, Search, gradient
 from sxq.generators.search.moves import improve
 from sxq.generators.search.run import SearchRun
 from sxq.generators.search.walks import Walks, measure_units
@@ -72,7 +72,7 @@ def search(field: Field, context: Context) -> Search:
     # the whole field was verified before
     if has_at_most(field, context, context.allowance + 1):
         return (yield from exhaustive(field, context))  # a tiny field
-    run = SearchRun(field, context)
+    run = SearchRun(field, context, (yield from gradient(field)))
     early = context.allowance // EARLY
     sizes = any_sizes(field, min(SEEDS, run.batch, run.left), run.rng)
     yield from run.verify(grow(field, sizes, run.rng))

@@ -18,11 +18,11 @@ class EdgeTable:
     it.
     """
 
-    def __init__(self, field: Field, context: Context):
+    def __init__(self, field: Field, context: Context, estimates: np.ndarray):
         self._field = field
         self.empty = log_odds(np.array([context.p_empty, context.p_full]))  # [2] without any unit
         self.whole = self.empty[::-1]  # [2] with all units
-        self.estimates = context.edge_gradient()  # [U] first-order rise with each unit
+        self.estimates = estimates  # [U] first-order rise with each unit
         self.worth = np.outer(self.estimates, (1.0, -1.0))
         self.unmeasured = np.arange(field.num_units)  # units that have estimates only
         # [U] the unit that joins each to the hop below, by first-order estimate; NONE at the first hop

@@ -19,13 +19,13 @@ SMALLEST = 1e-6  # least score that counts as progress
 class SearchRun:
     """The edge table, the archive, the visited subgraphs and the trust; each owns its own state."""
 
-    def __init__(self, field: Field, context: Context):
+    def __init__(self, field: Field, context: Context, estimates: np.ndarray):
         self.field = field
         self.context = context
         self.rng = context.rng
         self.batch = min(BATCH, context.rows)
         self.archive = Archive(field.num_units, len(context.full))
-        self.table = EdgeTable(field, context)
+        self.table = EdgeTable(field, context, estimates)
         self.trust = Trust()
         self.visited = Visited(field.num_units, context.allowance, context.rng)
         self.changes = UnitChanges(self.table.link, self.visited.unit_hashes)

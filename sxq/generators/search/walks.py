@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.generators.protocol import NONE, Search
+from sxq.generators.protocol import NONE, Estimate, Search
 from sxq.generators.search.edge_table import best_of
 from sxq.generators.search.run import SearchRun
 
@@ -126,7 +126,7 @@ class Walks:
         estimated = 0.0
         while size < run.field.num_units and run.left > 0:
             if self.thorough and size >= estimated:
-                self._estimate(run)
+                yield from self._estimate(run)
                 estimated = max(size + 1, size * EVERY)
             step = 1 + size // 8
             if not (yield from self._advance(run, size, step)):
@@ -135,15 +135,15 @@ class Walks:
         if self.passed:
             yield from run.verify(np.concatenate(self.passed))
 
-    def _estimate(self, run: SearchRun) -> None:
+    def _estimate(self, run: SearchRun) -> Search:
         """Take new estimates at the walks' states: for guided walks, and for unmeasured units."""
-        rise = run.context.edge_gradients(~self.bits[self.guided], True)
+        rise = yield Estimate(~self.bits[self.guided], rest=True)
         known = self.table[self.guided, :, 1]
         self.table[self.guided, :, 1] = np.where(self.trusted[self.guided], known, -rise)
         unmeasured = run.table.unmeasured
         if len(unmeasured):
             others = np.flatnonzero(~self.guided)
-            rise = run.context.edge_gradients(self.bits[others], False)
+            rise = yield Estimate(self.bits[others], rest=False)
             self.table[np.ix_(others, unmeasured, np.zeros(1, int))] = rise[:, unmeasured, None]
 
     def _advance(self, run: SearchRun, size: int, step: int) -> Search:
