@@ -109,6 +109,8 @@ WRONG = {
     "ADD EDGES pays (SELECT 'a1', 'a2', 1 AS amount, 1 AS tip)": "no node of the graph, such as 'a2' in row 1",
     "ADD EDGES pays (SELECT 'a1', 's1', 1 AS amount)": r"has 1 number .*\(amount\), expected 2",
     "ADD EDGES pays (SELECT 'a1', 's1', 1 AS amount, 1 AS tip, 'x' AS note)": "a column 'note'",
+    "ADD EDGES pays (SELECT 'a1', 's1', 'x' AS amount, 1 AS tip)": "-> shop: column 'amount' is text at 'a1' -> 's1'",
+    "ADD EDGES pays (SELECT 'a1', 's1', 1 AS amount, NULL::INTEGER AS tip)": "column 'tip' is NULL at 'a1' -> 's1'",
     "REMOVE EDGES pays (SELECT 'a1', 's7')": "1 row of REMOVE EDGES account -pays-> shop is no edge .*'a1' -> 's7'",
     "REMOVE EDGES pays (SELECT 'a1', 's0', 9 AS amount, 9 AS tip)": "no edge of the graph with these values",
     "REMOVE NODES account (SELECT 's1')": "1 row of REMOVE NODES account has a key of no node .*'s1' in row 1",
