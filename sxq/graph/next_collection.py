@@ -17,7 +17,7 @@ from sxq.graph.keys import plain, shown
 from sxq.graph.next_columns import problem
 from sxq.graph.next_edges import ENDS, NewEdges, lacking, names_by_order, read_edges, with_edges
 from sxq.graph.next_nodes import add_nodes, part_of, require_kind
-from sxq.graph.readers import UNKNOWN_CLASS, are_numbers, table_columns
+from sxq.graph.readers import UNKNOWN_CLASS, table_columns
 from sxq.graph.table_problems import SqlRows
 
 
@@ -204,13 +204,9 @@ def _empty(graphs: GraphSet, names: Sequence[str], rows: Sequence[Sequence[Any]]
     given = dict(table_columns("EDGES", [*ENDS, *names[2:]], rows)[2:])
     edge_names = None
     if union.edge_attr is not None and rows:
-        others = {"weight", "truth", *union.edge_inputs}
-        numbers = {
-            name: values
-            for name, values in given.items()
-            if name.lower() not in others and are_numbers(values)
-        }
-        edge_names = names_by_order("EDGES", numbers, union.edge_attr.shape[1], ())
+        others = {"weight", "truth", *map(str.lower, union.edge_inputs)}
+        left = {name: values for name, values in given.items() if name.lower() not in others}
+        edge_names = names_by_order("EDGES", left, union.edge_attr.shape[1])
     none = np.zeros(0, np.int64)
     part = part_of(union, none, none, np.zeros((2, 0), np.int64))
     keys: list[Any] | None = None if graphs.node_keys is None else []

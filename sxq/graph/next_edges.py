@@ -259,21 +259,20 @@ def _scaling(graph: Graph) -> dict[str, EncodedColumn]:
 
 
 def names_by_order(
-    what: str, numbers: Mapping[str, Sequence[Any]], width: int, scaling: Iterable[str]
+    what: str, columns: Mapping[str, Sequence[Any]], width: int, scaling: Iterable[str] = ()
 ) -> list[str] | None:
     """The names of the columns of edge_attr, by the columns of a table; None: it has them as one list, or none.
 
     A graph with types and a collection keep no names of these columns, which stand in the order of CREATE GRAPH.
     """
-    if "edge_attr" in map(str.lower, numbers) or not numbers and what == "REMOVE EDGES":
+    numbers = {name: values for name, values in columns.items() if are_numbers(values)}
+    if "edge_attr" in map(str.lower, columns) or not numbers and what == "REMOVE EDGES":
         return None
     by_lower = {name.lower(): name for name in scaling}
-    found = []
-    for column, values in numbers.items():
-        first = next(value for value in values if value is not None)
-        count = len(first) if isinstance(first, LISTS) else 1
-        name = by_lower.get(column.lower(), column)
-        found += [f"{name}[{i}]" for i in range(count)] if count > 1 else [name]
+    found = _names(numbers, by_lower)
+    every = _names(columns, by_lower)
+    if len(found) != width and len(every) == width:
+        return every  # of which one is not numbers: reading it says so
     if len(found) != width:
         counted = f"{len(found)} number{'s' * (len(found) != 1)} for each edge ({', '.join(found) or 'none'})"
         raise GraphError(
@@ -285,6 +284,17 @@ def names_by_order(
         raise GraphError(
             f"{what} has the columns {', '.join(order)}, expected {', '.join(scaling)}, in this order"
         )
+    return found
+
+
+def _names(columns: Mapping[str, Sequence[Any]], by_lower: Mapping[str, str]) -> list[str]:
+    """A name for each number of some columns, of which lists have several."""
+    found = []
+    for column, values in columns.items():
+        first = next((value for value in values if value is not None), None)
+        count = len(first) if isinstance(first, LISTS) else 1
+        name = by_lower.get(column.lower(), column)
+        found += [f"{name}[{i}]" for i in range(count)] if count > 1 else [name]
     return found
 
 

@@ -191,8 +191,7 @@ def _edges_of(graph: Graph, number: int, what: str, table: SqlRows) -> Graph:
     name = shown_type(edge_type)
     own = np.flatnonzero(types.of_edge == number)
     given = dict(table_columns(what, [*ENDS, *table[0][2:]], table[1])[2:])
-    numbers = {column for column, values in given.items() if are_numbers(values)}
-    texts = {column.lower() for column in set(given) - numbers}
+    texts = {column.lower() for column, values in given.items() if not are_numbers(values)}
     scaling = _scaling(graph, edge_type)
     attributes = {
         column: [values[edge] for edge in own.tolist()]
@@ -222,10 +221,9 @@ def _edges_of(graph: Graph, number: int, what: str, table: SqlRows) -> Graph:
         assert graph.edge_attr is not None
         columns["edge_attr"] = graph.edge_attr[own, :width]
         others = {"weight", "truth", *inputs, *(set(attributes) - set(scaling))}
-        own_numbers = {
-            column: given[column] for column in given if column in numbers and column not in others
-        }
-        edge_names = names_by_order(what, own_numbers, width, scaling)
+        known = {column.lower() for column in others}
+        left = {column: values for column, values in given.items() if column.lower() not in known}
+        edge_names = names_by_order(what, left, width, scaling)
     return Graph(
         graph.edge_index[:, own],
         np.zeros((graph.num_nodes, 0), np.float32),
