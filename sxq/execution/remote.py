@@ -124,7 +124,12 @@ class _Run:
             yield left[first : first + size], False
 
     def send(self, interrupted: Callable[[], bool]) -> None:
-        """Send parts that wait; after an interrupt or an error, call back all that have not begun."""
+        """Send parts that wait; after an interrupt or an error, call back all that have not begun.
+
+        After an interrupt the file goes, too: workers that have read it take that as the word to stop.
+        """
+        if interrupted():
+            self.remove_file()
         if self.error is not None or interrupted():
             for future in self.out:
                 future.cancel()
@@ -199,6 +204,9 @@ class _Run:
         """Call back what is still out, and delete the file."""
         for future in self.out:
             future.cancel()
+        self.remove_file()
+
+    def remove_file(self) -> None:
         with suppress(OSError):
             os.unlink(self.path)
 
@@ -289,6 +297,7 @@ def unpickled(content: bytes, graph: Any) -> Any:
 # -- in a worker ---------------------------------------------------------------------------------
 
 _jobs: dict[str, Job] = {}  # the last job, by its key
+_read: set[str] = set()  # that key, if the job was read from its file
 
 
 def search(message: Message) -> Message:
@@ -305,12 +314,14 @@ def search(message: Message) -> Message:
     profile = Profile()
     reports: list[TargetReport] = []
     error: Exception | None = None
+
+    def stopped() -> bool:
+        return message["key"] in _read and not os.path.exists(message["path"])
+
     with _one_thread(message["home"]):
         try:
             waiting = deque(message["ordinals"])
-            for report in executor.run(
-                job, lambda: False, profile, started=started, waiting=waiting
-            ):
+            for report in executor.run(job, stopped, profile, started=started, waiting=waiting):
                 reports.append(report)
         except Exception as found:
             error = portable(found)
@@ -324,13 +335,16 @@ def _job(message: Message) -> Job | None:
     key = message["key"]
     if key not in _jobs:
         content = message["payload"]
-        if content is None:
+        from_file = content is None
+        if from_file:
             try:
                 content = Path(message["path"]).read_bytes()
             except OSError:
                 return None
         _jobs.clear()
+        _read.clear()
         gc.collect()
+        _read.update([key] if from_file else [])
         _jobs[key] = Job(**pickle.loads(content))
     return _jobs[key]
 

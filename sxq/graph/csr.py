@@ -210,6 +210,14 @@ class Graph:
 
         With `types`, whether every edge has its reverse in the type that mirrors its own.
         """
+        source, head = self.edge_index
+        n = self.num_nodes
+        if not np.array_equal(np.bincount(source, minlength=n), np.bincount(head, minlength=n)):
+            return False  # which most directed graphs tell without the sort
+        if self.types is None and not self._has_edge_values:
+            there = np.sort(source * np.int64(n) + head)
+            back = np.sort(head * np.int64(n) + source)
+            return bool(np.array_equal(there, back))
         forward = self._edge_table(self.edge_index)
         backward = self._edge_table(self.edge_index[::-1])
         if self.types is not None:
@@ -217,6 +225,11 @@ class Graph:
             forward = np.column_stack([forward, of_edge])
             backward = np.column_stack([backward, self.types.reverses[of_edge]])
         return bool(np.array_equal(_sorted_rows(forward), _sorted_rows(backward)))
+
+    @property
+    def _has_edge_values(self) -> bool:
+        given = self.edge_weight, self.edge_attr
+        return bool(self.edge_inputs) or any(values is not None for values in given)
 
     def _edge_table(self, edge_index: np.ndarray) -> np.ndarray:
         parts = [edge_index.T.astype(np.float64)]

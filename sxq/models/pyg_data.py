@@ -316,15 +316,17 @@ def _single(data: Any) -> Data | HeteroData:
 
 
 def _num_nodes(data: Data, fields: Mapping[str, tuple[np.ndarray, str]]) -> int:
-    tensors = {
-        name: torch.from_numpy(np.array(array)) for name, (array, _) in fields.items() if array.ndim
-    }
-    clean = Data(**tensors)
     if isinstance(count := data._store.get("num_nodes"), int):
         return count
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyG says that it infers the number
-        return clean.num_nodes or 0
+        # PyG says that it infers the number, and torch that arrays may be read-only
+        warnings.simplefilter("ignore")
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(array))
+            for name, (array, _) in fields.items()
+            if array.ndim
+        }
+        return Data(**tensors).num_nodes or 0
 
 
 def _forms(fields: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, str]:

@@ -171,6 +171,20 @@ def test_an_interrupt_calls_back_what_has_not_begun(con):
     assert "interrupted before this target was reached" in result.targets[0].note
 
 
+def test_an_interrupt_stops_targets_that_run_on_the_same_disk(con):
+    con.report = lambda progress: con.interrupt()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            text = QUERY.format("0, 33").replace("BUDGET 60", "BY random BUDGET 1000000")
+            result = con.query(text, executor=pool)
+    finally:
+        con.report = None
+    assert {report.status for report in result.targets} == {"stopped"}
+    assert result.candidates < 1_000_000
+    assert any(report.note == "interrupted" for report in result.targets)
+    assert len(result) > 0, "what was found by then"
+
+
 @pytest.mark.slow
 def test_what_cannot_be_sent_is_named(con):
     con.register_measure("mine", lambda batch: batch.p_kept, larger_is_better=True)
