@@ -43,9 +43,8 @@ class Registry:
 
         Raises StoreError, TransactionOpen; then nothing has changed.
         """
-        before = self.graphs[name]
-        if isinstance(graph, Graph) and isinstance(before, DiskGraph):
-            return self._alter_on_disk(name, graph, before, say)
+        if isinstance(graph, Graph) and isinstance(self.graphs[name], DiskGraph):
+            return self._alter_on_disk(name, graph, say)
         followers, notes = self.models.followers(name, graph, say)
         graph_id, ids = self._store.alter_graph(
             name,
@@ -59,7 +58,7 @@ class Registry:
         return [follower.row["name"] for follower in followers], notes
 
     def _alter_on_disk(
-        self, name: str, graph: Graph, before: DiskGraph, say: Callable[[str], None]
+        self, name: str, graph: Graph, say: Callable[[str], None]
     ) -> tuple[list[str], list[str]]:
         """The same for a graph in a folder: the next version gets one, too, with the outputs of the models."""
         followers: list[Follower] = []
@@ -71,9 +70,7 @@ class Registry:
             notes.extend(said)
             return [follower.row for follower in found]
 
-        columns = graph.columns()
-        folder = before.folder
-        graph_id, ids, mapped = self._store.alter_graph_on_disk(name, columns, folder, follow)
+        graph_id, ids, mapped = self._store.alter_graph_on_disk(name, graph.columns(), follow)
         self.graphs.altered(name, mapped, graph_id)
         self.models.altered(name, followers, ids)
         return [follower.row["name"] for follower in followers], notes

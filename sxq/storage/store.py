@@ -374,16 +374,14 @@ class Store:
         self,
         name: str,
         columns: Mapping[str, Any],
-        earlier: Path,
         follow: Callable[[DiskGraph], Sequence[Mapping[str, Any]]],
     ) -> tuple[int, dict[str, int], DiskGraph]:
         """`alter_graph` of a graph on disk, and the next version itself.
 
-        earlier  the folder of the version before
-        follow   given the next one, the models that follow to it
+        follow  given that version, the models that follow to it
         """
         self.require_writable("ALTER GRAPH")
-        with graph_folders.written(self._file, name, columns, earlier) as graph:
+        with graph_folders.written(self._file, name, columns, self._folder_of(name)) as graph:
             models = follow(graph)
             folders: list[Path] = []
             try:
@@ -409,7 +407,7 @@ class Store:
     ) -> tuple[int, DiskGraph]:
         """Store a graph in a folder beside the database; its id, and the graph. Raises NameTaken, GraphError."""
         self.require_writable("CREATE GRAPH")
-        with graph_folders.written(self._file, name, columns) as graph:
+        with graph_folders.written(self._file, name, columns, self._folder_of(name)) as graph:
             folders: list[Path] = []
             try:
                 with self._lock, self._deleting("CREATE GRAPH") as cursor:
@@ -422,6 +420,13 @@ class Store:
                 raise
         graph_folders.finish(folders[0])
         return graph_id, self.open_graph(graph_id, graph.content_hash)
+
+    def _folder_of(self, name: str) -> Path | None:
+        """Where the present version of a graph on disk lies; None if there is none."""
+        found = next((row for row in self.graphs() if row.name == name and row.on_disk), None)
+        if found is None:
+            return None
+        return graph_folders.folder_of(self._file, found.graph_id, found.content_hash)
 
     def open_graph(self, graph_id: int, content_hash: str, whole: bool = False) -> DiskGraph:
         """A graph on disk, mapped; raises StoreError if its folder is not as it was written.

@@ -121,7 +121,7 @@ def test_versions_share_the_files_that_are_the_same(tmp_path, monkeypatch, links
             if links
             else set()
         )
-        (tmp_path / "copy").mkdir()
+        (tmp_path / "copy").mkdir(exist_ok=True)
         con.backup(str(tmp_path / "copy" / "disk.duckdb"))
         one, two = files(tmp_path / "copy")
         assert {name for name in one if one[name] == two[name]} == same
@@ -133,3 +133,25 @@ def test_versions_share_the_files_that_are_the_same(tmp_path, monkeypatch, links
         with opened(folder, "disk") as con:
             assert con.session.registry.graphs["chain"].content_hash == content
             assert con.session.registry.graphs.reloaded(con.session.registry.graphs.id_of("chain"))
+
+
+def test_a_graph_that_is_made_anew_shares_files_too(tmp_path):
+    with made(tmp_path, "disk") as con:
+        edges = EDGES.replace("24) t(i) ", "23) t(i) ")
+        con.execute(
+            f"CREATE OR REPLACE GRAPH chain FROM NODES ({NODES}) EDGES ({edges}) (STORAGE = disk)"
+        )
+        first, second = files(tmp_path)
+        assert (
+            first["x.npy"] == second["x.npy"]
+            and first["edge_index.npy"] != second["edge_index.npy"]
+        )
+        damaged = next(tmp_path.glob("*.graphs/*/edge_weight.npy"))
+        damaged.write_bytes(damaged.read_bytes()[:-4] + b"oops")
+    with opened(
+        tmp_path, "disk"
+    ) as con:  # an earlier version that is damaged is no help, and no harm
+        con.execute(
+            f"CREATE OR REPLACE GRAPH chain FROM NODES ({NODES}) EDGES ({EDGES}) (STORAGE = disk)"
+        )
+        assert con.session.registry.graphs["chain"].num_edges > 0
