@@ -46,6 +46,11 @@ class Cover:
         return sum(count_and(bits, plane) << j for j, plane in enumerate(self.planes)) * self.step
 
     @cached_property
+    def weights(self) -> np.ndarray:
+        """What the vectors that each member [F] epsilon-dominates weigh, as int64."""
+        return np.array([self.weigh(bits) for bits in self.bits], dtype=np.int64)
+
+    @cached_property
     def planes(self) -> tuple[bitarray, ...]:
         """Bit j of every multiplicity; a single plane where all vectors differ."""
         counts = self.counts[:: self.step]

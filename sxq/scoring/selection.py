@@ -12,6 +12,7 @@ from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
 import numpy as np
+from bitarray import bitarray
 from bitarray.util import ones, zeros
 
 from sxq.scoring.cover import Cover
@@ -61,11 +62,23 @@ def bound(cover: Cover, order: list[int], k: int) -> int:
     monotone submodular functions).
     """
     best = cover.everything
+    gains = cover.weights.copy()
     for prefix in range(len(order) + 1):
-        uncovered = ~_union(cover, order[:prefix])
-        gains = sorted((cover.weigh(bits & uncovered) for bits in cover.bits), reverse=True)
-        best = min(best, dominance(cover, order[:prefix]) + sum(gains[:k]))
+        union = _union(cover, order[:prefix])
+        best = min(best, cover.weigh(union) + _largest(cover, gains, ~union, k))
     return best
+
+
+def _largest(cover: Cover, gains: np.ndarray, uncovered: bitarray, k: int) -> int:
+    """The sum of the k largest gains over what is covered. Lazy: `gains` [F] are earlier ones, renewed from the top."""
+    renewed = np.zeros(len(gains), bool)
+    while True:
+        top = np.argsort(-gains, kind="stable")[:k]
+        old = top[~renewed[top]]
+        if not len(old):
+            return int(gains[top].sum())
+        gains[old] = [cover.weigh(cover.bits[member] & uncovered) for member in old]
+        renewed[old] = True
 
 
 def _union(cover: Cover, members: list[int]):
@@ -91,7 +104,7 @@ def _widest(cover: Cover, order: list[int], floor: float, k: int) -> list[int]:
 def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
     """The members, each in turn replaced by one that adds more hypervolume, until none does.
 
-    The hypervolume that a newcomer adds to all of them bounds its gain by an exchange, so only the largest are tried.
+    Newcomers that add most to all of them are tried; these are the same for every place until one is exchanged.
     """
     if len(chosen) == len(cover.front):
         return chosen
@@ -100,10 +113,13 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
     settled = 0
     whole = _free(front, [])
     before = whole  # what the members before `place` leave free
+    hopeful = None
     while settled < len(chosen):
         others = chosen[:place] + chosen[place + 1 :]
         rest = _cut(before, front, others[place:])
-        hopeful = np.argsort(-rest.without(front[chosen[place]]).gains(front), kind="stable")[:64]
+        if hopeful is None:
+            free = rest.without(front[chosen[place]])
+            hopeful = np.argsort(-free.gains(front), kind="stable")[:64]
         gains = rest.gains(front[hopeful])
         own = rest.gains(front[[chosen[place]]])[0]
         larger = (
@@ -115,7 +131,9 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
             (member for member in larger if dominance(cover, [*others, member]) >= floor), None
         )
         settled = settled + 1 if better is None else 0
-        chosen = chosen if better is None else [*chosen[:place], better, *chosen[place + 1 :]]
+        if better is not None:
+            chosen = [*chosen[:place], better, *chosen[place + 1 :]]
+            hopeful = None
         before = before.without(front[chosen[place]]) if place + 1 < len(chosen) else whole
         place = (place + 1) % len(chosen)
     return chosen
@@ -129,7 +147,7 @@ def greedy(cover: Cover, k: int) -> list[int]:
     """
     chosen: list[int] = []
     uncovered = ones(cover.width)
-    heap = [(-cover.weigh(bits), member) for member, bits in enumerate(cover.bits)]
+    heap = [(-weight, member) for member, weight in enumerate(cover.weights.tolist())]
     heapify(heap)
     while heap and heap[0][0] < 0 and len(chosen) < k:
         _, member = heappop(heap)

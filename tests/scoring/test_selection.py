@@ -153,6 +153,27 @@ def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
     assert covered >= min(selection.ENOUGH * best, selection.dominance(cover, order))
 
 
+def plain_bound(cover, order, k):
+    """The gains of all members over every prefix, in full."""
+    bounds = [cover.everything]
+    for prefix in range(len(order) + 1):
+        chosen = order[:prefix]
+        covered = selection.dominance(cover, chosen)
+        gains = [
+            selection.dominance(cover, [*chosen, member]) - covered
+            for member in range(len(cover.front))
+        ]
+        bounds.append(covered + sum(sorted(gains)[-k:]))
+    return min(bounds)
+
+
+@given(vectors(columns=st.integers(1, 4)), EPSILONS, st.integers(1, 6))
+def test_the_bound_renews_gains_until_the_largest_are_certain(rows, epsilon, k):
+    _, _, cover = ranked(rows, epsilon)
+    order = selection.greedy(cover, k)
+    assert selection.bound(cover, order, k) == plain_bound(cover, order, k)
+
+
 @settings(deadline=None)
 @given(
     vectors(max_size=20, columns=st.integers(2, 3)), st.sampled_from([0.0, 0.1]), st.integers(1, 4)
