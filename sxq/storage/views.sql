@@ -311,8 +311,8 @@ WITH
     -- Keys are compared once for each different edge; all else goes by numbers. Files of earlier versions may lack the
     -- number of an edge: there each row is an edge of its own.
     listed AS MATERIALIZED (
-        SELECT explanation_id, answer, weight, coalesce(edge, -1 - e.rowid) AS edge, src, dst, edge_type, worth_kept,
-               worth_removed
+        SELECT explanation_id, answer, weight, coalesce(edge, -1 - e.rowid) AS edge, src, dst, edge_type,
+               worth_kept, worth_removed
         FROM weighted JOIN sxq.explanation_edges e USING (explanation_id)),
     different AS MATERIALIZED (
         SELECT edge, any_value(src) AS src, any_value(dst) AS dst, any_value(edge_type) AS edge_type
