@@ -110,7 +110,7 @@ def graphs_like(graphs: GraphSet, members: SqlRows, nodes: SqlRows, edges: SqlRo
     for key in keys:
         try:
             tables = (node_names, own_nodes.get(key, [])), (edge_names, own_edges.get(key, []))
-            found.append(_read(graphs, empty, *tables))
+            found.append(_new_graph(graphs, empty, *tables))
         except DataError as error:
             said = str(error).replace("ADD NODES", "NODES").replace("ADD EDGES", "EDGES")
             raise GraphError(f"ADD GRAPHS, graph {shown(key)}: {said}") from None
@@ -213,7 +213,7 @@ def _empty(graphs: GraphSet, names: Sequence[str], rows: Sequence[Sequence[Any]]
     return Graph(**{**part.columns(), "keys": keys, "edge_names": edge_names})
 
 
-def _read(graphs: GraphSet, empty: Graph, nodes: SqlRows, edges: SqlRows) -> Graph:
+def _new_graph(graphs: GraphSet, empty: Graph, nodes: SqlRows, edges: SqlRows) -> Graph:
     """One new graph."""
     if not nodes[1]:
         raise GraphError("NODES gave no rows, expected one for each node")

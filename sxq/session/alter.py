@@ -45,7 +45,7 @@ def alter_graphs(session: Session, statement: st.AlterGraphs) -> Table:
     for change in statement.changes:
         last = after
         if isinstance(change, st.AddedGraphs):
-            after = with_graphs(last, _read(session, last, change))
+            after = with_graphs(last, _added(session, last, change))
         else:
             after = without_graphs(last, _keys(session, last, change.graphs))
         done = "added" if isinstance(change, st.AddedGraphs) else "removed"
@@ -107,7 +107,7 @@ def _keys(session: Session, graphs: GraphSet, query: st.Subquery) -> list[Any]:
     return [key for (key,) in table.rows]
 
 
-def _read(session: Session, graphs: GraphSet, change: st.AddedGraphs) -> GraphSet:
+def _added(session: Session, graphs: GraphSet, change: st.AddedGraphs) -> GraphSet:
     """The graphs of ADD GRAPHS."""
     graph, node = kind_of(graphs.keys), kind_of(graphs.node_keys)
     given = (
