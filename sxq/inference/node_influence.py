@@ -11,6 +11,7 @@ import torch
 
 from sxq.errors import ModelError
 from sxq.graph import Field, Graph
+from sxq.inference.tiles.threads import one_thread
 from sxq.models import device as devices
 from sxq.models.call import EDGE_TYPE, NODE_TYPE
 from sxq.models.edge_mask import log_answers, place_of_answer
@@ -19,6 +20,7 @@ from sxq.models.model import Model
 from sxq.scoring.question import Question
 
 
+@one_thread()
 def node_influence(
     model: Model, graph: Graph, field: Field, question: Question, predicted: int
 ) -> np.ndarray:
