@@ -22,6 +22,7 @@ The files in reading order:
     next_edges           edges that are added or removed
     next_typed           those of one type of a heterogeneous graph
     next_columns         columns of a table as the graph holds them
+    shared_arrays        arrays that two versions hold once
     difference           what differs between two versions of a graph
     typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph

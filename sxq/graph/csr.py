@@ -442,7 +442,7 @@ def _held(name: str, values, kind: np.dtype) -> np.ndarray:
             raise GraphError(
                 f"{name} is {given[tuple(far[0])]} at {far[0].tolist()}, beyond what float32 holds ({LARGEST:.3g})"
             )
-    return given.astype(kind)
+    return given.astype(kind, copy=False)
 
 
 def rows_of(array: np.ndarray) -> np.ndarray:
@@ -485,7 +485,7 @@ def edge_ends(edge_index, num_nodes: int) -> np.ndarray:
         raise GraphError(f"edge_index has shape {list(edge_index.shape)}, expected [2, E]")
     if not np.issubdtype(edge_index.dtype, np.integer):
         raise GraphError(f"edge_index has type {edge_index.dtype}, expected integers")
-    edge_index = edge_index.astype(np.int64)
+    edge_index = edge_index.astype(np.int64, copy=False)
     bad = np.flatnonzero(((edge_index < 0) | (edge_index >= num_nodes)).any(axis=0))
     if len(bad):
         u, v = edge_index[:, bad[0]]

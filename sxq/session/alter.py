@@ -9,6 +9,7 @@ from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.key_texts import kind_of
 from sxq.graph.next_collection import graphs_like, with_graphs, without_graphs
 from sxq.graph.next_version import changed, meant
+from sxq.graph.shared_arrays import share_arrays
 from sxq.language import statements as st
 from sxq.session import engine, key_tables
 from sxq.session.context import Session
@@ -80,6 +81,8 @@ def _next_version(
     if after.content_hash == before.content_hash:
         notes.append("nothing changed, so the version is the same")
     else:
+        if type(before) is Graph:
+            share_arrays(before, after)
         followed, notes = session.registry.alter_graph(name, after, session.say)
     (row,) = (row for row in session.store.graphs() if row.name == name)
     facts: dict[str, Any] = {

@@ -364,3 +364,16 @@ def test_a_model_that_is_registered_again_is_as_deep_as_before_its_graph_lost_ed
         assert con.execute("AUDIT").findings == 0
         con.execute("EXPLAIN NODE 'p1' USING MODEL votes OPTIMIZE fdl+, conc")
         assert con.sql("SELECT DISTINCT status, hops FROM targets").rows == [("empty", 2)]
+
+
+def test_versions_in_memory_share_the_arrays_that_did_not_change():
+    with sxq.connect() as con:
+        con.execute("CREATE GRAPH club FROM DATASET 'KarateClub'")
+        before = con.session.registry.graphs["club"]
+        con.execute("ALTER GRAPH club REMOVE EDGES (SELECT 0, 1)")
+        after = con.session.registry.graphs["club"]
+        assert after.x is before.x and after.y is before.y
+        assert after.num_edges == before.num_edges - 2
+        con.execute("ALTER GRAPH club ADD EDGES (SELECT 0, 1)")
+        again = con.session.registry.graphs["club"]
+        assert again.x is before.x and again.edge_index is not after.edge_index
