@@ -215,7 +215,7 @@ class Connection:
 
     @locked
     def alter_graphs(
-        self, name: str, add=None, *, keys: Sequence[Any] | None = None, remove: Sequence[Any] = ()
+        self, name: str, add=None, *, keys: Iterable[Any] | None = None, remove: Iterable[Any] = ()
     ) -> Table:
         """ALTER GRAPHS: the next version of a collection, without the graphs `remove`, and then with those of `add`.
 

@@ -77,12 +77,14 @@ def without_graphs(graphs: GraphSet, keys: Sequence[Any]) -> GraphSet:
     )
 
 
-def graphs_like(graphs: GraphSet, members: SqlRows, nodes: SqlRows, edges: SqlRows) -> GraphSet:
+def graphs_like(
+    graphs: GraphSet, members: SqlRows, nodes: SqlRows, edges: SqlRows, *, pairs: bool
+) -> GraphSet:
     """New graphs from the three results of ADD GRAPHS, with the columns of those in a collection.
 
     The first column is the key of the graph in each; nodes then have a key, edges two. Columns of nodes are matched
-    by name, numeric columns of edges stand in the order of CREATE GRAPHS. Where the collection is undirected,
-    missing reverses are added. Raises GraphError, which names the graph.
+    by name, numeric columns of edges stand in the order of CREATE GRAPHS. With `pairs`, missing reverses are
+    added. Raises GraphError, which names the graph.
     """
     _require_readable(graphs)
     if not members[1]:
@@ -110,7 +112,7 @@ def graphs_like(graphs: GraphSet, members: SqlRows, nodes: SqlRows, edges: SqlRo
     for key in keys:
         try:
             tables = (node_names, own_nodes.get(key, [])), (edge_names, own_edges.get(key, []))
-            found.append(_new_graph(graphs, empty, *tables))
+            found.append(_new_graph(graphs, empty, *tables, pairs=pairs))
         except DataError as error:
             said = str(error).replace("ADD NODES", "NODES").replace("ADD EDGES", "EDGES")
             raise GraphError(f"ADD GRAPHS, graph {shown(key)}: {said}") from None
@@ -213,7 +215,9 @@ def _empty(graphs: GraphSet, names: Sequence[str], rows: Sequence[Sequence[Any]]
     return Graph(**{**part.columns(), "keys": keys, "edge_names": edge_names})
 
 
-def _new_graph(graphs: GraphSet, empty: Graph, nodes: SqlRows, edges: SqlRows) -> Graph:
+def _new_graph(
+    graphs: GraphSet, empty: Graph, nodes: SqlRows, edges: SqlRows, *, pairs: bool
+) -> Graph:
     """One new graph."""
     if not nodes[1]:
         raise GraphError("NODES gave no rows, expected one for each node")
@@ -222,6 +226,6 @@ def _new_graph(graphs: GraphSet, empty: Graph, nodes: SqlRows, edges: SqlRows) -
     for name, values in graph.attributes.items():
         require_kind(name, graphs.union.attributes[name], values, keys)
     new: NewEdges = read_edges(graph, edges, (graph.position, graph.position))
-    if graphs.undirected:
+    if pairs:
         new = new.reversed_too(lacking(new), None)
     return with_edges(graph, np.zeros(0, np.int64), new)

@@ -64,19 +64,23 @@ class NewEdges:
         )
 
 
-def add_edges(graph: Graph, table: SqlRows) -> Graph:
+def in_pairs(graph: Graph) -> bool:
+    """Whether edges come in pairs u -> v and v -> u. A graph without edges between two nodes does not say so."""
+    source, head = graph.edge_index
+    return bool((source != head).any()) and graph.undirected
+
+
+def add_edges(graph: Graph, table: SqlRows, pairs: bool) -> Graph:
     """The graph with new edges; the first two columns are the keys of source and target.
 
-    On an undirected graph an edge is a pair: its reverse is added, unless the table has it. Raises
-    GraphError for ends that are no nodes, and for columns that do not fit.
+    With `pairs`, the reverse of each is added, unless the table has it. Raises GraphError for ends that are no
+    nodes, and for columns that do not fit.
     """
     new = read_edges(graph, table, (graph.position, graph.position))
     if not len(new.ends.T):
         return graph
     return with_edges(
-        graph,
-        np.arange(graph.num_edges),
-        new.reversed_too(lacking(new), None) if graph.undirected else new,
+        graph, np.arange(graph.num_edges), new.reversed_too(lacking(new), None) if pairs else new
     )
 
 
@@ -116,14 +120,14 @@ def lacking(new: NewEdges) -> list[int]:
     return without_partner(np.column_stack([new.ends.T, *parts]))
 
 
-def remove_edges(graph: Graph, table: SqlRows) -> Graph:
+def remove_edges(graph: Graph, table: SqlRows, pairs: bool) -> Graph:
     """The graph without some edges: those between the keys in the first two columns.
 
-    Further columns are those of the graph's edges; then only edges with these values are removed. On an
-    undirected graph an edge is a pair. Raises GraphError for what is no edge of the graph.
+    Further columns are those of the graph's edges; then only edges with these values are removed. With `pairs`,
+    their reverses go with them. Raises GraphError for what is no edge of the graph.
     """
     gone = find_edges(graph, table, (graph.position, graph.position))
-    return without_edges(graph, gone) if len(gone) else graph
+    return without_edges(graph, gone, pairs) if len(gone) else graph
 
 
 def find_edges(graph: Graph, table: SqlRows, positions: Positions) -> np.ndarray:
@@ -149,9 +153,9 @@ def find_edges(graph: Graph, table: SqlRows, positions: Positions) -> np.ndarray
     return np.unique(np.concatenate(found))
 
 
-def without_edges(graph: Graph, gone: np.ndarray) -> Graph:
-    """The graph without the edges `gone`; if it is undirected, without their reverses."""
-    if graph.undirected:
+def without_edges(graph: Graph, gone: np.ndarray, pairs: bool) -> Graph:
+    """The graph without the edges `gone`; with `pairs`, without their reverses."""
+    if pairs:
         gone = np.union1d(gone, _partners(graph, gone))
     return with_edges(graph, np.setdiff1d(np.arange(graph.num_edges), gone), no_edges(graph))
 
@@ -266,13 +270,15 @@ def names_by_order(
     A graph with types and a collection keep no names of these columns, which stand in the order of CREATE GRAPH.
     """
     numbers = {name: values for name, values in columns.items() if are_numbers(values)}
-    if "edge_attr" in map(str.lower, columns) or not numbers and what == "REMOVE EDGES":
+    if "edge_attr" in map(str.lower, columns):
         return None
     by_lower = {name.lower(): name for name in scaling}
     found = _names(numbers, by_lower)
     every = _names(columns, by_lower)
     if len(found) != width and len(every) == width:
         return every  # of which one is not numbers: reading it says so
+    if not numbers and what == "REMOVE EDGES":
+        return None
     if len(found) != width:
         counted = f"{len(found)} number{'s' * (len(found) != 1)} for each edge ({', '.join(found) or 'none'})"
         raise GraphError(

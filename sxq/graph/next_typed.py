@@ -48,10 +48,10 @@ def add_nodes_of(graph: Graph, node_type: str, table: SqlRows) -> Graph:
     return _with_nodes(graph, number, after, count) if count else graph
 
 
-def add_edges_of(graph: Graph, edge_type: EdgeType, table: SqlRows) -> Graph:
+def add_edges_of(graph: Graph, edge_type: EdgeType, table: SqlRows, pairs: bool) -> Graph:
     """The graph with new edges of a type; the first two columns are keys of its source type and of its head type.
 
-    On an undirected graph the reverse of each is added to the type that mirrors this one. Raises GraphError
+    With `pairs`, the reverse of each is added to the type that mirrors this one. Raises GraphError
     as `add_edges` does.
     """
     types = _types(graph)
@@ -62,14 +62,14 @@ def add_edges_of(graph: Graph, edge_type: EdgeType, table: SqlRows) -> Graph:
     if not count:
         return graph
     mirror = int(types.reverses[number])
-    if graph.undirected and mirror >= 0:
+    if pairs and mirror >= 0:
         again: Sequence[int] = lacking(new) if mirror == number else range(count)
         new = new.reversed_too(np.array(again, np.int64), types.reverses)
     return with_edges(graph, np.arange(graph.num_edges), new)
 
 
-def remove_edges_of(graph: Graph, edge_type: EdgeType, table: SqlRows) -> Graph:
-    """The graph without some edges of a type; on an undirected graph without their reverses, too.
+def remove_edges_of(graph: Graph, edge_type: EdgeType, table: SqlRows, pairs: bool) -> Graph:
+    """The graph without some edges of a type; with `pairs`, without their reverses, too.
 
     Raises GraphError as `remove_edges` does.
     """
@@ -78,7 +78,7 @@ def remove_edges_of(graph: Graph, edge_type: EdgeType, table: SqlRows) -> Graph:
     part = _edges_of(graph, number, "REMOVE EDGES", table)
     gone = find_edges(part, table, _positions(graph, edge_type))
     own = np.flatnonzero(types.of_edge == number)
-    return without_edges(graph, own[gone]) if len(gone) else graph
+    return without_edges(graph, own[gone], pairs) if len(gone) else graph
 
 
 def _types(graph: Graph) -> GraphTypes:

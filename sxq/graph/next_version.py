@@ -7,34 +7,42 @@ counts the rows that are wrong and names some by key.
 
 from sxq.errors import GraphError
 from sxq.graph.csr import Graph
-from sxq.graph.next_edges import add_edges, remove_edges
+from sxq.graph.next_edges import add_edges, in_pairs, remove_edges
 from sxq.graph.next_nodes import add_nodes, remove_nodes
 from sxq.graph.next_typed import add_edges_of, add_nodes_of, remove_edges_of
 from sxq.graph.table_problems import SqlRows
 from sxq.graph.typed_keys import type_word
 from sxq.graph.types import EdgeType, GraphTypes, shown_type
 
-PLAIN = {
-    "ADD NODES": add_nodes,
-    "REMOVE NODES": remove_nodes,
-    "ADD EDGES": add_edges,
-    "REMOVE EDGES": remove_edges,
-}
-OF_EDGES = {"ADD EDGES": add_edges_of, "REMOVE EDGES": remove_edges_of}
+OF_NODES = {"ADD NODES": add_nodes, "REMOVE NODES": remove_nodes}
+OF_EDGES = {"ADD EDGES": add_edges, "REMOVE EDGES": remove_edges}
+OF_TYPED_EDGES = {"ADD EDGES": add_edges_of, "REMOVE EDGES": remove_edges_of}
 
 
-def changed(graph: Graph, what: str, table: SqlRows, of: str | EdgeType | None = None) -> Graph:
-    """The graph after one change: `what` is its words, a key of PLAIN.
+def changed(
+    graph: Graph,
+    what: str,
+    table: SqlRows,
+    of: str | EdgeType | None = None,
+    pairs: bool | None = None,
+) -> Graph:
+    """The graph after one change: `what` is its words, a key of OF_NODES or OF_EDGES.
 
-    of  with types, that of the nodes or edges, as `meant` finds it
+    of     with types, that of the nodes or edges, as `meant` finds it
+    pairs  whether an edge is added and removed with its reverse; None: as the edges of the graph say (`in_pairs`)
 
     Raises GraphError for rows that do not fit the graph; its message names the type.
     """
+    pairs = in_pairs(graph) if pairs is None else pairs
     if of is None:
-        return PLAIN[what](graph, table)
+        return (
+            OF_NODES[what](graph, table)
+            if what in OF_NODES
+            else OF_EDGES[what](graph, table, pairs)
+        )
     try:
         if not isinstance(of, str):
-            return OF_EDGES[what](graph, of, table)
+            return OF_TYPED_EDGES[what](graph, of, table, pairs)
         return (
             add_nodes_of(graph, of, table)
             if what == "ADD NODES"

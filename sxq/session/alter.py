@@ -1,6 +1,6 @@
 """ALTER GRAPH and ALTER GRAPHS: the next version of a graph or of a collection, and the models that follow to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sized
 from typing import Any
 
 from sxq.errors import GraphError, InvalidValue
@@ -8,6 +8,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.key_texts import kind_of
 from sxq.graph.next_collection import graphs_like, with_graphs, without_graphs
+from sxq.graph.next_edges import in_pairs
 from sxq.graph.next_version import changed, meant
 from sxq.graph.shared_arrays import share_arrays
 from sxq.language import statements as st
@@ -24,10 +25,13 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
     session.store.require_writable("ALTER GRAPH")
     before = session.registry.graphs.of_kind("graph", statement.name)
     after = _in_memory(session, statement.name, before)
+    pairs = in_pairs(
+        after
+    )  # also where the first changes leave no edges, or only such as have a reverse
     counts = dict.fromkeys(("nodes_added", "nodes_removed", "edges_added", "edges_removed"), 0)
     for change in statement.changes:
         last = after
-        after = _changed(session, last, change)
+        after = _changed(session, last, change, pairs)
         done = "removed" if change.what.startswith("REMOVE") else "added"
         counts[f"nodes_{done}"] += abs(after.num_nodes - last.num_nodes)
         counts[f"edges_{done}"] += abs(after.num_edges - last.num_edges)
@@ -42,11 +46,13 @@ def alter_graphs(session: Session, statement: st.AlterGraphs) -> Table:
     session.store.require_writable("ALTER GRAPHS")
     before = session.registry.graphs.of_kind("graphs", statement.name)
     after = before
+    pairs = in_pairs(before.union)
     counts = dict.fromkeys(("graphs_added", "graphs_removed"), 0)
     for change in statement.changes:
         last = after
         if isinstance(change, st.AddedGraphs):
-            after = with_graphs(last, _added(session, last, change))
+            new = _added(session, last, change, pairs)
+            after = last if new is None else with_graphs(last, new)
         else:
             after = without_graphs(last, _keys(session, last, change.graphs))
         done = "added" if isinstance(change, st.AddedGraphs) else "removed"
@@ -55,16 +61,18 @@ def alter_graphs(session: Session, statement: st.AlterGraphs) -> Table:
 
 
 def alter_by_data(
-    session: Session, name: str, add: Any, keys: Sequence[Any] | None, remove: Sequence[Any]
+    session: Session, name: str, add: Any, keys: Iterable[Any] | None, remove: Iterable[Any]
 ) -> Table:
     """ALTER GRAPHS of Python: graphs removed by key, then those of a container of `Data` added."""
     session.store.require_writable("ALTER GRAPHS")
     before = session.registry.graphs.of_kind("graphs", name)
-    after = without_graphs(before, list(remove)) if len(remove) else before
+    gone = _listed("remove", remove)
+    after = without_graphs(before, gone) if gone else before
     counts = {"graphs_added": 0, "graphs_removed": len(before) - len(after)}
     if add is None and keys is not None:
         raise InvalidValue("keys= are those of the graphs of add=, which is not given")
-    if add is not None:
+    keys = None if keys is None else _listed("keys", keys)
+    if add is not None and (keys or not _is_empty(add)):
         new = add if isinstance(add, GraphSet) else engine.models().graphs_from_data(add)
         after = with_graphs(after, new, keys)
         counts["graphs_added"] = len(new)
@@ -84,6 +92,7 @@ def _next_version(
         if type(before) is Graph:
             share_arrays(before, after)
         followed, notes = session.registry.alter_graph(name, after, session.say)
+        notes = [*notes, *_other_units(before, after)]
     (row,) = (row for row in session.store.graphs() if row.name == name)
     facts: dict[str, Any] = {
         kind: name,
@@ -99,6 +108,15 @@ def _next_version(
     return Table(list(facts), [tuple(facts.values())])
 
 
+def _other_units(before: Graph | GraphSet, after: Graph | GraphSet) -> list[str]:
+    """What to know where only one of two versions is undirected."""
+    if before.undirected == after.undirected:
+        return []
+    if after.undirected:
+        return ["every edge has its reverse now: units are pairs of edges, and were directed edges"]
+    return ["not every edge has its reverse now: units are directed edges, and were pairs of edges"]
+
+
 def _keys(session: Session, graphs: GraphSet, query: st.Subquery) -> list[Any]:
     """The keys of REMOVE GRAPHS."""
     table = key_tables.fetch(session, query, "REMOVE GRAPHS", [kind_of(graphs.keys)])
@@ -110,8 +128,30 @@ def _keys(session: Session, graphs: GraphSet, query: st.Subquery) -> list[Any]:
     return [key for (key,) in table.rows]
 
 
-def _added(session: Session, graphs: GraphSet, change: st.AddedGraphs) -> GraphSet:
-    """The graphs of ADD GRAPHS."""
+def _listed(name: str, keys: Iterable[Any]) -> list[Any]:
+    """The keys of an argument of `alter_graphs`; raises InvalidValue for what is no sequence of keys."""
+    found = keys
+    if hasattr(keys, "tolist"):
+        found = keys.tolist()
+    elif isinstance(keys, Iterable) and not isinstance(keys, str | bytes):
+        found = list(keys)
+    if not isinstance(found, list):
+        shown_as = f"{found!r:.60}"
+        raise InvalidValue(f"{name}= is a list of keys, found {shown_as}: say {name}=[{shown_as}]")
+    strange = [key for key in found if not isinstance(key, Hashable)]
+    if strange:
+        raise InvalidValue(f"{name}= holds {strange[0]!r:.60}, which is no key of a graph")
+    return found
+
+
+def _is_empty(graphs: Any) -> bool:
+    return isinstance(graphs, Sized) and not len(graphs)
+
+
+def _added(
+    session: Session, graphs: GraphSet, change: st.AddedGraphs, pairs: bool
+) -> GraphSet | None:
+    """The graphs of ADD GRAPHS; None if its queries give no rows."""
     graph, node = kind_of(graphs.keys), kind_of(graphs.node_keys)
     given = (
         ("GRAPHS", change.graphs, [graph]),
@@ -119,7 +159,10 @@ def _added(session: Session, graphs: GraphSet, change: st.AddedGraphs) -> GraphS
         ("EDGES", change.edges, [graph, node, node]),
     )
     tables = [key_tables.fetch(session, query, what, known) for what, query, known in given]
-    return graphs_like(graphs, *((table.columns, table.rows) for table in tables))
+    if not any(table.rows for table in tables):
+        return None
+    members, nodes, edges = ((table.columns, table.rows) for table in tables)
+    return graphs_like(graphs, members, nodes, edges, pairs=pairs)
 
 
 def _in_memory(session: Session, name: str, graph: Graph) -> Graph:
@@ -136,10 +179,10 @@ def _in_memory(session: Session, name: str, graph: Graph) -> Graph:
     return Graph(**graph.columns())
 
 
-def _changed(session: Session, graph: Graph, change: st.GraphChange) -> Graph:
+def _changed(session: Session, graph: Graph, change: st.GraphChange, pairs: bool) -> Graph:
     """The graph after one change, whose sub-query runs on the user's connection."""
     of = meant(graph, change.what, change.of)
     own = kind_of(graph.keys)
     known = [own] if change.what.endswith("NODES") else [own, own]
     table = key_tables.fetch(session, change.query, change.what, known)
-    return changed(graph, change.what, (table.columns, table.rows), of)
+    return changed(graph, change.what, (table.columns, table.rows), of, pairs)

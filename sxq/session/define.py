@@ -1,6 +1,6 @@
 """CREATE, ALTER, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
@@ -205,7 +205,7 @@ def _alter_graphs(session: Session, statement: st.AlterGraphs) -> Table:
 
 
 def alter_by_data(
-    session: Session, name: str, add: Any, keys: Sequence[Any] | None, remove: Sequence[Any]
+    session: Session, name: str, add: Any, keys: Iterable[Any] | None, remove: Iterable[Any]
 ) -> Table:
     """ALTER GRAPHS with graphs of Python."""
     from sxq.session import alter

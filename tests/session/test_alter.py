@@ -136,6 +136,39 @@ def test_undirected_graphs_stay_pairs():
         assert graph(con, "karate").undirected and graph(con, "karate").num_edges == 158
 
 
+def directed(con, *edges):
+    con.execute(
+        "CREATE OR REPLACE GRAPH d FROM NODES (SELECT i AS id, i AS f FROM range(6) t(i))"
+        f" EDGES (SELECT * FROM (VALUES {', '.join(map(str, edges))}) t(u, v))"
+    )
+
+
+def test_what_is_left_of_a_directed_graph_makes_no_pairs():
+    with sxq.connect() as con:
+        directed(con, (0, 1), (1, 2), (4, 4))
+        every = "REMOVE EDGES (VALUES (0, 1), (1, 2))"
+        con.execute(f"ALTER GRAPH d {every}, ADD EDGES (SELECT 0, 3)")
+        assert graph(con, "d").edge_index.T.tolist() == [[4, 4], [0, 3]]
+        directed(con, (0, 1), (1, 2), (4, 4))
+        said = con.execute(f"ALTER GRAPH d {every}").df().iloc[0]
+        assert said.undirected and "units are pairs of edges" in said.notes
+        said = con.execute("ALTER GRAPH d ADD EDGES (SELECT 0, 3)").df().iloc[0]
+        assert said.edges_added == 1 and "units are directed edges" in said.notes
+        directed(con, (0, 1))
+        con.execute("ALTER GRAPH d ADD EDGES (SELECT 1, 0), ADD EDGES (SELECT 2, 3)")
+        assert graph(con, "d").edge_index.T.tolist() == [[0, 1], [1, 0], [2, 3]]
+        directed(con, (0, 1), (1, 2), (2, 1))
+        con.execute("ALTER GRAPH d REMOVE EDGES (SELECT 0, 1), REMOVE EDGES (SELECT 1, 2)")
+        assert graph(con, "d").edge_index.T.tolist() == [[2, 1]]
+
+
+def test_an_undirected_graph_stays_so_though_all_edges_go_first():
+    with sxq.connect() as con:
+        directed(con, (0, 1), (1, 0))
+        con.execute("ALTER GRAPH d REMOVE EDGES (SELECT 0, 1), ADD EDGES (SELECT 2, 3)")
+        assert graph(con, "d").edge_index.T.tolist() == [[2, 3], [3, 2]]
+
+
 def test_an_encoding_applies_to_new_rows(con):
     con.execute(
         "CREATE GRAPH e FROM NODES (SELECT id, city, age, DATE '2026-01-01' + age::INTEGER AS born,"

@@ -389,3 +389,54 @@ def test_the_difference_is_that_of_each_graph(seed):
         own = difference(one, two).edges
         numbers = found.edges[slice(*earlier.edge_ptr[key : key + 2])]
         assert (np.where(own == GONE, GONE, own + later.edge_ptr[number]) == numbers).all()
+
+
+def two(value=1.0, reverse=True):
+    ends = [[0, 1], [1, 0]] if reverse else [[0], [1]]
+    return Data(x=torch.full((2, 1), value), edge_index=torch.tensor(ends), y=torch.tensor([0]))
+
+
+KEYS_OF_PYTHON = {
+    "remove=1": r"remove= is a list of keys, found 1: say remove=\[1\]",
+    "remove='01'": r"remove= is a list of keys, found '01': say remove=\['01'\]",
+    "remove=torch.tensor(1)": "remove= is a list of keys, found 1",
+    "remove=[[1]]": r"remove= holds \[1\], which is no key of a graph",
+    "add=[two()], keys=[{}]": "keys= holds {}, which is no key of a graph",
+    "add=[], keys=[7]": "a collection needs one graph or more, found none",
+}
+
+
+def test_keys_of_python_are_any_sequence():
+    with sxq.connect() as con:
+        con.register_graphs("g", [two(float(i)) for i in range(6)])
+        first = collection(con, "g").content_hash
+        for given, message in KEYS_OF_PYTHON.items():
+            with pytest.raises(Error, match=message):
+                eval(f"con.alter_graphs('g', {given})")
+        assert con.alter_graphs("g", add=[], remove=iter(())).df().iloc[0].version == 1
+        con.alter_graphs("g", remove=torch.tensor([5]))
+        con.alter_graphs("g", remove=(key for key in (4,)))
+        con.alter_graphs("g", add=[two(4.0), two(5.0)], keys=np.array([4, 5]))
+        assert collection(con, "g").content_hash == first
+
+
+def test_queries_without_rows_add_nothing(con):
+    con.execute(CREATE.format("mols", *NAMES, ""))
+    row = con.execute("ALTER GRAPHS mols " + add("= 'none'")).df().iloc[0]
+    assert (row.version, row.graphs_added) == (1, 0) and "nothing changed" in row.notes
+
+
+def test_a_collection_that_is_no_longer_undirected_says_so():
+    with sxq.connect() as con:
+        con.register_graphs("g", [two(), two(2.0)])
+        row = con.alter_graphs("g", add=[two(reverse=False)]).df().iloc[0]
+        assert not row.undirected and "units are directed edges, and were pairs" in row.notes
+
+
+def test_what_is_left_of_a_directed_collection_makes_no_pairs():
+    with sxq.connect() as con:
+        con.register_graphs("g", [two(), two(reverse=False)])
+        change = "REMOVE GRAPHS (SELECT 1), ADD GRAPHS (SELECT 2 AS id, 0 AS label)"
+        tables = "NODES (SELECT 2, i, [1.0] AS x FROM range(2) t(i)) EDGES (SELECT 2, 0, 1)"
+        con.execute(f"ALTER GRAPHS g {change} {tables}")
+        assert collection(con, "g").num_edges == 3

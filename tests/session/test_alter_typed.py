@@ -113,6 +113,7 @@ WRONG = {
     "ADD EDGES pays (SELECT 'a1', 's1', 1 AS amount, NULL::INTEGER AS tip)": "column 'tip' is NULL at 'a1' -> 's1'",
     "REMOVE EDGES pays (SELECT 'a1', 's7')": "1 row of REMOVE EDGES account -pays-> shop is no edge .*'a1' -> 's7'",
     "REMOVE EDGES pays (SELECT 'a1', 's0', 9 AS amount, 9 AS tip)": "no edge of the graph with these values",
+    "REMOVE EDGES pays (SELECT 'a1', 's0', NULL AS amount, NULL AS tip)": "column 'amount' is NULL at 'a1' -> 's0'",
     "REMOVE NODES account (SELECT 's1')": "1 row of REMOVE NODES account has a key of no node .*'s1' in row 1",
     "REMOVE NODES shop (SELECT id FROM shops)": "REMOVE NODES shop names every node",
     "REMOVE NODES shop (FROM shops)": r"REMOVE NODES shop has 2 columns \(id, size\)",
