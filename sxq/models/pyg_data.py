@@ -129,7 +129,14 @@ def graphs_from_data(dataset: Any) -> GraphSet:
         except (DataError, GraphError) as error:
             raise type(error)(f"graph {number}: {error}") from None
         classes.append(_class_of(data))
+    if not any(graph.y is not None and graph.num_nodes > 1 for graph in graphs):
+        graphs = list(map(_without_node_classes, graphs))
     return GraphSet.join(graphs, y=classes if any(label >= 0 for label in classes) else None)
+
+
+def _without_node_classes(graph: Graph) -> Graph:
+    """The graph without y: of a single node, the class of the graph looks like one of nodes."""
+    return graph if graph.y is None else Graph(**{**graph.columns(), "y": None})
 
 
 def members(dataset: Any) -> list[Any]:

@@ -196,3 +196,15 @@ def test_units_of_some_graphs_are_those_of_each(directed):
 
     found = graphs.units(directed, np.array([3, 0, 1]))
     assert found.tolist() == [counted(ends[number]) for number in (3, 0, 1)]
+
+
+def of_nodes(count, y):
+    ends = torch.zeros(2, 0, dtype=torch.long)
+    return Data(x=torch.ones(count, 2), edge_index=ends, y=torch.tensor(y))
+
+
+def test_the_class_of_a_graph_of_one_node_is_that_of_the_graph():
+    graphs = graphs_from_data([of_nodes(1, [1]), of_nodes(3, [0]), of_nodes(1, [1])])
+    assert graphs.y.tolist() == [1, 0, 1] and graphs.union.y is None
+    classes = graphs_from_data([of_nodes(1, [1]), of_nodes(3, [0, 1, 0])])
+    assert classes.union.y.tolist() == [1, 0, 1, 0]
