@@ -111,3 +111,26 @@ def test_an_explanation_knows_its_edges_by_key_and_by_position():
             assert set(picture.edges) == set(e.edges) and picture.nodes[e.target]["target"]
     with pytest.raises(NodeNotFound):
         graph.position(99)
+
+
+def test_parallel_edges_of_others_do_not_choose_the_order_of_a_sum():
+    """Whether rows are mapped or summed first must not depend on the fields that share a tile."""
+    with sxq.connect() as con:
+        con.execute("""
+            CREATE GRAPH g FROM NODES (SELECT i AS id, (i * 7 % 5)::FLOAT AS f, (i * 11 % 9) / 9 AS h, i % 2 AS label
+                FROM range(24) t(i))
+              EDGES (SELECT i * i % 24 AS s, (i * 5 + i // 7) % 24 AS d FROM range(70) t(i) WHERE s <> d);
+            TRAIN MODEL m ON GRAPH g (LAYERS = 2, HIDDEN = 8, EPOCHS = 30)
+        """)
+
+        def raw(nodes):
+            keys = ", ".join(map(str, nodes))
+            text = (
+                f"EXPLAIN NODES {keys} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 60 CANDIDATES"
+            )
+            return {(e.target, e.rank): e.raw for e in con.execute(text)}
+
+        alone = {}
+        for node in range(24):
+            alone |= raw([node])
+        assert raw(range(24)) == alone

@@ -138,7 +138,7 @@ def linear_sum(
     """sum(weights * (x @ weight.T)) + bias, in the cheaper order.
 
     Rows that are the same for every candidate are mapped once per field; other rows are summed
-    first if that takes fewer multiply-adds.
+    first if that takes fewer multiply-adds as a rule.
     """
     if not x.maps_first and _sum_first(edges, x.channels, len(weight)):
         return linear(edges.sum(x, weights), weight, bias)
@@ -147,6 +147,9 @@ def linear_sum(
 
 
 def _sum_first(edges: Edges, into: int, out: int) -> bool:
-    """Whether E * into + R * into * out multiply-adds are fewer than R_in * into * out + E * out."""
-    one = edges.list
-    return one.size * into + one.rows * into * out < one.rows_in * into * out + one.size * out
+    """Whether summing first takes fewer multiply-adds, as a rule: a layer asks nothing of its batch.
+
+    The two orders round differently, and a candidate must have the same output whatever shares its batch. Only
+    at the target, at hop 0, many rows are summed into one; elsewhere about as many rows receive as send.
+    """
+    return edges.hop == 0 or into <= out
