@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.batches import Slice, batches
-from sxq.inference.tiles.threads import one_thread
 from sxq.models.model import Model
+from sxq.models.thread_count import one_thread
 from sxq.scoring.question import Question
 
 # Bytes of the batch, by the backend's estimate, after which a CPU checks whether to stop: about a second.

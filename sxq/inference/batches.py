@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from sxq.inference import Backend, CandidateBatch
-from sxq.inference.tiles.threads import one_thread
 from sxq.models.blame import blaming
 from sxq.models.model import Model
+from sxq.models.thread_count import one_thread
 
 Slice = tuple[int, int, int]  # of the rows of a request: (its number, start, stop)
 

@@ -20,11 +20,11 @@ from sxq.inference.disjoint import Disjoint, Side
 from sxq.inference.layered.backend import Layered
 from sxq.inference.masked_copies import ByCopies, Copies, of_copies
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
-from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
 from sxq.models.model import Model
 from sxq.models.odds import answer_odds
+from sxq.models.thread_count import one_thread
 from sxq.scoring.question import Question
 
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy

@@ -11,12 +11,12 @@ import torch
 
 from sxq.errors import ModelError
 from sxq.graph import Field, Graph
-from sxq.inference.tiles.threads import one_thread
 from sxq.models import device as devices
 from sxq.models.call import EDGE_TYPE, NODE_TYPE
 from sxq.models.edge_mask import log_answers, place_of_answer
 from sxq.models.forward import edge_tensors, node_tensor
 from sxq.models.model import Model
+from sxq.models.thread_count import one_thread
 from sxq.scoring.question import Question
 
 

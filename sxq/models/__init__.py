@@ -12,6 +12,7 @@ The files in reading order:
     fingerprint     whether a module was trained further
     forward         plain forward passes over a graph or a collection
     blame           errors of the user's code, as a ModelError that says what was done
+    thread_count    how many threads torch's operations take
     device          moves arrays to the device of a model
     calling         `way_to_call(module, graph)`: what forward takes of what a graph has
     signature       what forward asks for

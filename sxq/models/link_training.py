@@ -213,6 +213,7 @@ class LinkTraining(Training):
     def __init__(self, module: Any, graph: Graph, values: dict[str, Any]):
         self._begin(module, values)
         self.graph = graph
+        self.size = graph.x.size, graph.num_edges
         self.rng = np.random.default_rng(values["seed"])
         kind = module.spec.types["link"] if module.spec.types else None
         self.links = links_of(graph, None if kind is None else tuple(kind))

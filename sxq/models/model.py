@@ -14,6 +14,7 @@ from sxq.errors import ModelChanged, ModelOutputError
 from sxq.graph import EdgeType, Graph, GraphSet
 from sxq.models.call import PAIRS, PLAIN, Call
 from sxq.models.fingerprint import fingerprint
+from sxq.models.thread_count import threads_for
 
 # From a single column of output to the probability of the second class.
 ONE_COLUMN: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -33,7 +34,8 @@ def by_whole_vectors(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tens
     n = len(rows)
     columns = rows.new_zeros(rows.shape[1], n + -n % VECTOR, dtype=torch.float64)
     columns[:, :n] = rows.T
-    return function(columns)[:, :n].T
+    with threads_for(columns.numel()):
+        return function(columns)[:, :n].T
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,8 @@ class Model:
         batch = x.new_zeros(len(x), dtype=torch.long) if self.pools and batch is None else batch
         given = {"edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch}
         given[PAIRS[0]] = pairs
-        found = self.module(x, edge_index, **{name: given[name] for name in self.arguments})
+        with threads_for(x.numel(), edge_index.shape[1]):
+            found = self.module(x, edge_index, **{name: given[name] for name in self.arguments})
         if not isinstance(found, Tensor):
             raise ModelOutputError(
                 f"the model returned {kind_of(found)}, expected one tensor [n, classes]; give output_key=, "

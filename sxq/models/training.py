@@ -38,6 +38,7 @@ from sxq.models.architectures import (
     seeded,
     spec_from_values,
 )
+from sxq.models.thread_count import threads_for
 from sxq.models.training_notes import settings, training_notes
 from sxq.planning.options import OPTIONS, Options, read_options
 
@@ -311,6 +312,8 @@ def class_weights(choice: Any, y: np.ndarray, classes: int) -> Tensor | None:
 class Training:
     """One training run: the module, the labels it learns from, and the best state so far."""
 
+    size: tuple[float, float]  # features of all nodes together, and edges, that a step takes
+
     def __init__(
         self,
         module: NodeClassifier | GraphClassifier,
@@ -346,6 +349,10 @@ class Training:
 
     def epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
         """Run the epochs; returns how many were run."""
+        with threads_for(*self.size):
+            return self._epochs(progress, should_stop)
+
+    def _epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
         shown = -PROGRESS_SECONDS
         for epoch in range(1, self.num_epochs + 1):
             if should_stop is not None and should_stop():
@@ -421,6 +428,7 @@ class _NodeTraining(Training):
         super().__init__(module, graph.y, split, values)
         self.inputs = model_inputs(module, graph)
         self.graph = graph
+        self.size = graph.x.size, graph.num_edges
 
     def _logits(self, chosen: Tensor) -> Tensor:
         return of_every_node(self.module(*self.inputs), self.graph)[chosen]
@@ -437,6 +445,8 @@ class _GraphTraining(Training):
         super().__init__(module, graphs.y, split, values)
         self.graphs = graphs
         self.batch = values["batch"] or BATCH
+        share = min(1.0, self.batch / len(graphs))
+        self.size = share * graphs.union.x.size, share * graphs.num_edges
 
     def _step(self, epoch: int) -> tuple[float, float]:
         order = self.train[torch.randperm(len(self.train)).to(self.train.device)]

@@ -206,7 +206,7 @@ def test_a_second_keyboard_interrupt_while_the_run_stops(con, watch, monkeypatch
 
     stopped = []
     monkeypatch.setattr(Target, "close", interrupted)
-    watch(at_call(40, raise_interrupt))
+    watch(at_call(18, raise_interrupt))
     with pytest.raises(KeyboardInterrupt):
         con.execute(LONG)
     watch(None)

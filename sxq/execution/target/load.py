@@ -26,10 +26,10 @@ from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
-from sxq.inference.tiles.threads import one_thread
 from sxq.models.blame import blaming
 from sxq.models.forward import forward_full, scores
 from sxq.models.model import Model
+from sxq.models.thread_count import one_thread
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask

@@ -23,6 +23,7 @@ from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 from sxq.models.edge_mask import log_probabilities, place_of_answer
 from sxq.models.refine import Instances
+from sxq.models.thread_count import threads_for
 
 MARGIN = 0.5  # of the hinges, on probabilities
 
@@ -52,18 +53,21 @@ def learn(
     start = context.rng.normal(0, 0.1, field.num_units)
     logit = torch.tensor(start, dtype=torch.float, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([logit], lr)
-    for _ in range(epochs):
-        optimizer.zero_grad()
-        mask = logit.sigmoid()
-        kept, left = (
-            log_probabilities(subject.model, batch, batch.spread(part), subject.question).exp()[0]
-            for part in (mask, 1 - mask)
-        )
-        factual = (MARGIN - lead(kept, answer)).relu()
-        counterfactual = (MARGIN + lead(left, answer)).relu()
-        loss = mask.mean() + lam * (alpha * factual + (1 - alpha) * counterfactual)
-        loss.backward()
-        optimizer.step()
+    with threads_for(batch.x.numel(), len(batch.unit)):
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            mask = logit.sigmoid()
+            kept, left = (
+                log_probabilities(subject.model, batch, batch.spread(part), subject.question).exp()[
+                    0
+                ]
+                for part in (mask, 1 - mask)
+            )
+            factual = (MARGIN - lead(kept, answer)).relu()
+            counterfactual = (MARGIN + lead(left, answer)).relu()
+            loss = mask.mean() + lam * (alpha * factual + (1 - alpha) * counterfactual)
+            loss.backward()
+            optimizer.step()
     return logit.detach().sigmoid().double().cpu().numpy()
 
 

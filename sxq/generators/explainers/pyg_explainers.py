@@ -47,6 +47,7 @@ from sxq.models.blame import told
 from sxq.models.edge_mask import log_answers
 from sxq.models.forward import edge_tensors, node_tensor
 from sxq.models.model import Model
+from sxq.models.thread_count import threads_for
 from sxq.models.typed_call import by_types
 from sxq.models.wrappers import unwrapped
 from sxq.scoring.question import Question
@@ -139,7 +140,8 @@ def unit_mask(
     shown = Shown(model, tuple(given), subject.question)
     one = model.kind == "node"  # a row of many; of a graph or a link the output is its own
     try:
-        with seeded(seed, model.device), torch.enable_grad():
+        small = threads_for(x.numel(), edge_index.shape[1])
+        with seeded(seed, model.device), torch.enable_grad(), small:
             algorithm = make(shown)
             explainer = Explainer(
                 shown,

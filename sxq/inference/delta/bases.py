@@ -18,8 +18,9 @@ from torch import Tensor
 
 from sxq.graph.bits import pack_words
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO, ROW_ONES, FieldLayout, Incidence, Loops
-from sxq.inference.tiles.threads import one_thread, side_by_side
+from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Weights, bag
+from sxq.models.thread_count import one_thread
 
 SLOTS = 8  # most bases of a field
 ENDS = 2  # bases that never move

@@ -24,8 +24,8 @@ from sxq.inference.delta.bases import LayerSums, sparse
 from sxq.inference.delta.changes import Terms
 from sxq.inference.delta.match import DeltaMatch
 from sxq.inference.tiles.layout import FieldLayout, Incidence, Loops
-from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tiles.tile import Rows, Tile, Weights
+from sxq.models.thread_count import one_thread
 
 
 class DeltaTile(Tile):

@@ -6,13 +6,14 @@ slower than one. So every operation runs on one thread, and each thread has tile
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
 import torch
+
+from sxq.models.thread_count import one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,14 +35,3 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(
         threads, "sxq-inference", initializer=torch.set_num_threads, initargs=(1,)
     )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within, operations of this thread run on no other thread; torch has this setting per thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -21,6 +21,7 @@ from sxq.models.refine import losses
 from sxq.models.refine.attributor import Attributor, concrete
 from sxq.models.refine.instances import Batch
 from sxq.models.refine.train import MaskedModel
+from sxq.models.thread_count import threads_for
 
 SELECTIONS = ("sample", "top")
 EDGES = 200_000  # the most edges of copies that go side by side
@@ -79,7 +80,7 @@ def _side_by_side(
     }
     ranked = vmap(lambda parameters: functional_call(attributor, parameters, (batch,)))
     optimizer = torch.optim.Adam(own.values(), lr)
-    with torch.enable_grad():
+    with torch.enable_grad(), threads_for(copies.x.numel(), len(copies.unit)):
         for _ in range(steps):
             optimizer.zero_grad()
             alpha = ranked(own)

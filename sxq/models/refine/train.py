@@ -29,6 +29,7 @@ from sxq.models.architectures import seeded
 from sxq.models.refine import losses
 from sxq.models.refine.attributor import Attributors, AttributorSpec, CommonView, concrete
 from sxq.models.refine.instances import Batch, Instances
+from sxq.models.thread_count import threads_for
 from sxq.planning.options import PRETRAINING_OPTIONS, Options, read_options
 
 PRESETS = {  # the variants of the paper's ablation, its table 1
@@ -172,10 +173,14 @@ class AttributorTraining:
 
     def learn(self, numbers: np.ndarray) -> dict[str, float]:
         """One step of the optimizer on some instances."""
-        self.optimizer.zero_grad()
         # Sorted, so that a class is a slice of the batch.
         numbers = numbers[np.argsort(self.classes[numbers], kind="stable")]
         batch = self.instances.batch(numbers, self.device)
+        with threads_for(batch.x.numel(), len(batch.unit)):
+            return self._step(batch, numbers)
+
+    def _step(self, batch: Batch, numbers: np.ndarray) -> dict[str, float]:
+        self.optimizer.zero_grad()
         mask, own = draw(
             self.attributors, self.instances, numbers, self.classes[numbers], self.device
         )
