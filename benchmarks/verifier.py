@@ -187,7 +187,7 @@ def record(graph: Graph, model, targets: list[int], budget: int) -> list[list[As
 
     def listen(self):
         request = ask(self)
-        if request:
+        if isinstance(request, Request):  # not a list of estimates
             while len(rounds) <= profile.rounds:
                 rounds.append([])
             rounds[profile.rounds].append(Asked(self.loaded.field, request.bits.copy()))
