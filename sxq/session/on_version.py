@@ -21,7 +21,7 @@ def asked_again(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
     if asked.of_class is not None or asked.jointly:
         what = "JOINTLY" if asked.jointly else "EXPLAIN CLASS"
         raise InvalidValue(
-            f"query {query.query_id} is not refreshed: {what} needs all targets at once; run it again"
+            f"{what} of query {query.query_id} looks at all targets at once, which REFRESH does not; run it again"
         )
     return asked, settings
 

@@ -34,6 +34,8 @@ from sxq.storage import NO_TARGETS, QueryVersion, StoredExplanation
 from sxq.values import many_targets
 from sxq.values.explanation import TargetReport
 
+SHOWN = 0.0005  # least move of a score that is not 0.0 %
+
 
 class Refreshing:
     """One query on its way to the present version; `run` stores what is done, also when it is interrupted.
@@ -281,9 +283,12 @@ class Refreshing:
             replace(own, generator=found_by.get(tuple(own.edge_numbers.tolist()), own.generator))
             for own in report.explanations
         )
+        them = "explanation" if len(members) == 1 else f"{len(members)} explanations"
+        verb = "was" if len(members) == 1 else "were"
+        limit = f" by more than {most:.1%}" if most >= SHOWN else ""
         said = (
-            f"the {len(members)} explanations of query {self._source.query_id} were measured again, not searched: "
-            f"no score moved by more than {most:.1%}"
+            f"the {them} of query {self._source.query_id} {verb} measured again, not searched: "
+            f"no score moved{limit}"
         )
         return replace(
             report,

@@ -210,10 +210,7 @@ def test_what_is_not_refreshed_says_so(con):
         with pytest.raises(InvalidValue, match=said):
             con.execute(f"REFRESH QUERY {query}")
     rows = con.execute("REFRESH").df().set_index("refreshes")
-    assert (
-        rows.note[3].startswith("not refreshed: query 3 is not refreshed: JOINTLY")
-        and not rows.note[1]
-    )
+    assert rows.note[3].startswith("not refreshed: JOINTLY of query 3") and not rows.note[1]
     assert freshness(con, int(rows.query_id[2]))  # EXCLUDE of an edge that is gone excludes nothing
     assert all_ok(con)
 
