@@ -289,6 +289,13 @@ def _named(job: Job) -> set[str]:
     return {name for name in job.measures if name.lower() in text}
 
 
+def without_graph(found: Any, graph: Any) -> bytes:
+    """What a worker found, pickled; the graph, which the other side has, is only named."""
+    held = io.BytesIO()
+    _Pickler(held, graph).dump(found)
+    return held.getvalue()
+
+
 def unpickled(content: bytes, graph: Any) -> Any:
     """What a worker found, on the graph that is here."""
     return _Unpickler(io.BytesIO(content), graph).load()
@@ -325,9 +332,7 @@ def search(message: Message) -> Message:
                 reports.append(report)
         except Exception as found:
             error = portable(found)
-    held = io.BytesIO()
-    _Pickler(held, job.graph).dump((reports, profile, error))
-    return {"found": held.getvalue()}
+    return {"found": without_graph((reports, profile, error), job.graph)}
 
 
 def _job(message: Message) -> Job | None:

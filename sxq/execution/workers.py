@@ -25,7 +25,7 @@ import torch
 from sxq.errors import InvalidValue
 from sxq.execution import executor
 from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress
-from sxq.execution.remote import portable
+from sxq.execution.remote import portable, unpickled, without_graph
 from sxq.execution.target import Job
 from sxq.planning.nodes import FieldScan, Generate
 from sxq.values.explanation import TargetReport
@@ -130,7 +130,7 @@ class _Pool:
 
     def _listen(self, worker: _Worker, profile: Profile) -> Iterator[TargetReport]:
         try:
-            kind, content = worker.pipe.recv()
+            kind, content = unpickled(worker.pipe.recv_bytes(), self.job.graph)
         except (
             EOFError,
             OSError,
@@ -298,7 +298,7 @@ def _work(job: Job, pipe: Pipe, first: Sequence[int], stop: Any, started: float)
     waiting = _Assigned(pipe, first)
     try:
         for found in executor.run(job, interrupted, profile, tell, started, waiting=waiting):
-            pipe.send(("report", found))
+            pipe.send_bytes(without_graph(("report", found), job.graph))
     except Exception as error:
         pipe.send(("error", portable(error)))
     pipe.send(("end", profile))
