@@ -73,6 +73,8 @@ def test_the_same_answers_as_in_one_process():
         several = con.execute(ASKED)
         assert rows(con, 1) == rows(con, 2)
         assert [r.target for r in several.targets] == [r.target for r in one.targets]
+        # no report brought a copy of the graph along
+        assert {e.graph is con.session.registry.graphs["g"] for e in several} == {True}
         assert several.candidates == one.candidates
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
         profile = str(con.execute("PROFILE " + ASKED))
