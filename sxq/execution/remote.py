@@ -16,18 +16,17 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sxq.errors import InvalidValue, ModelError
 from sxq.execution import executor
 from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress
 from sxq.execution.target import Job
+from sxq.models.thread_count import one_thread
 from sxq.planning.nodes import FieldScan, Generate
 from sxq.values.explanation import TargetReport
 
@@ -325,7 +324,8 @@ def search(message: Message) -> Message:
     def stopped() -> bool:
         return message["key"] in _read and not os.path.exists(message["path"])
 
-    with _one_thread(message["home"]):
+    # Other workers share the machine; a task that runs in the coordinator's own process has its threads.
+    with nullcontext() if home() == message["home"] else one_thread():
         try:
             waiting = deque(message["ordinals"])
             for report in executor.run(job, stopped, profile, started=started, waiting=waiting):
@@ -352,20 +352,6 @@ def _job(message: Message) -> Job | None:
         _read.update([key] if from_file else [])
         _jobs[key] = Job(**pickle.loads(content))
     return _jobs[key]
-
-
-@contextmanager
-def _one_thread(coordinator: tuple[str, int]) -> Iterator[None]:
-    """Within, torch has one thread, as other workers share the machine; not in the coordinator's own process."""
-    if home() == coordinator:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def home() -> tuple[str, int]:

@@ -97,7 +97,9 @@ def remove_nodes(graph: Graph, table: SqlRows, node_type: str | None = None) -> 
         raise problem(
             "REMOVE NODES",
             [shown(graph.key(position)) for position in wrong.tolist()],
-            f"a key that is not {first} to {after}",
+            f"a key that is not {after}"
+            if len(gone) == 1
+            else f"a key that is not {first} to {after}",
             "the keys of this graph are positions, which go on without a gap: only the last nodes can be removed",
         )
     return _without(graph, gone)
